@@ -1,0 +1,63 @@
+"""The three losses of the method (Sec. 3) on rendered quantities; all are means over rays."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ovs3d.distill.heads import InnerProducts
+
+_TINY = 1e-8
+"""Keeps logarithms finite where a probability underflows."""
+
+
+def color_loss(rendered: Tensor, photo: Tensor) -> Tensor:
+    """Return the mean squared error between colours [R, 3] in [0, 1] (first term of Eq. 3)."""
+    return functional.mse_loss(rendered, photo)
+
+
+def select_scales(values: Tensor, selection: Tensor) -> Tensor:
+    """Weight the scales of every ray: sum_s S_s v_s.
+
+    Args:
+        values: [R, N_s, K].
+        selection: [R, N_s], rows sum to 1.
+
+    Returns:
+        [R, K].
+    """
+    return torch.einsum("rsk,rs->rk", values, selection)
+
+
+def feature_loss(
+    products: InnerProducts, rays: Tensor, pixel_features: Tensor, selection: Tensor
+) -> Tensor:
+    """Return minus the mean cosine of rendered and selected features (second term of Eq. 3).
+
+    Args:
+        products: the CLIP head's inner products.
+        rays: [R, features + 1] composited ray features.
+        pixel_features: [R, N_s, D] means of the windows over each ray's pixel.
+        selection: [R, N_s], rows sum to 1.
+    """
+    unit = functional.normalize(pixel_features, dim=-1)
+    return -products.cosine(rays, select_scales(unit, selection)).mean()
+
+
+def js_divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Return the Jensen-Shannon divergence of distributions [..., C] as [...], in nats."""
+    mean_log = ((p + q) / 2).clamp(min=_TINY).log()
+    p_term = p * (p.clamp(min=_TINY).log() - mean_log)
+    q_term = q * (q.clamp(min=_TINY).log() - mean_log)
+    return (p_term + q_term).sum(-1) / 2
+
+
+def rda_loss(logits: Tensor, relevancy: Tensor, selection: Tensor) -> Tensor:
+    """Return the Relevancy-Distribution Alignment loss (Eq. 5-8).
+
+    Args:
+        logits: [R, C] cosines z.
+        relevancy: [R, N_s, C] in [0, 1], normalised per view, label and scale.
+        selection: [R, N_s], rows sum to 1; receives a gradient.
+    """
+    target = select_scales(relevancy, selection).softmax(-1)
+    return js_divergence(logits.softmax(-1), target).mean()

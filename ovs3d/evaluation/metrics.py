@@ -1,0 +1,90 @@
+"""How well label maps agree with masks: IoU, accuracy and the confusion matrix.
+
+Everything follows from one matrix per view. C labels; `counts` is int64 [C + 1, C]: rows are the
+true labels, the last row the pixels that no mask covers; columns are the predicted labels.
+
+Two protocols (DESIGN section 4): ours ignores uncovered pixels (`counts[:-1]`), the paper's counts
+each as wrong, whatever was predicted there.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Quality of the rendered colours, found here by those who look for any metric.
+from ovs3d.evaluation.quality import psnr as psnr
+from ovs3d.evaluation.quality import ssim as ssim
+
+UNCOVERED = 255
+"""Value of a truth pixel that no mask covers."""
+
+
+def confusion_matrix(
+    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int
+) -> NDArray[np.int64]:
+    """Count the pixels of one view by true and predicted label.
+
+    Args:
+        truth: label indices of any shape, `UNCOVERED` where no mask covers.
+        prediction: label indices of the same shape, each below `classes`.
+        classes: number of labels C.
+
+    Returns:
+        int64 [C + 1, C] counts; see the module's docstring.
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}")
+    rows = np.where(truth == UNCOVERED, classes, truth).astype(np.int64)
+    cells = rows.ravel() * classes + prediction.ravel()
+    return np.bincount(cells, minlength=(classes + 1) * classes).reshape(classes + 1, classes)
+
+
+def iou_per_class(
+    counts: NDArray[np.int64], uncovered_wrong: bool = False
+) -> NDArray[np.float64]:
+    """Compute the intersection over union of every label.
+
+    Args:
+        counts: int64 [C + 1, C] of one view.
+        uncovered_wrong: use the paper's protocol, where uncovered pixels enlarge the union.
+
+    Returns:
+        float64 [C] in [0, 1]; NaN for a label that is neither in the truth nor predicted.
+    """
+    covered = counts[:-1]
+    predicted = counts.sum(axis=0) if uncovered_wrong else covered.sum(axis=0)
+    intersection = np.diagonal(covered)
+    union = covered.sum(axis=1) + predicted - intersection
+    with np.errstate(invalid="ignore"):
+        return np.asarray(intersection / np.where(union > 0, union, np.nan), dtype=np.float64)
+
+
+def accuracy(counts: NDArray[np.int64], uncovered_wrong: bool = False) -> float | None:
+    """Compute the share of pixels whose label is right; None if there are no pixels to judge.
+
+    Args:
+        counts: int64 [C + 1, C] of one view, or the sum over views.
+        uncovered_wrong: use the paper's protocol, where uncovered pixels count and are wrong.
+    """
+    total = int(counts.sum() if uncovered_wrong else counts[:-1].sum())
+    return float(np.trace(counts[:-1])) / total if total else None
+
+
+def miou(views: Iterable[NDArray[np.float64]]) -> float | None:
+    """Average IoUs over views and labels, absent labels (NaN) left out; None if all are absent.
+
+    Args:
+        views: one float64 [C] of `iou_per_class` per view.
+    """
+    ious = np.concatenate([np.zeros(0), *views])
+    present = ious[~np.isnan(ious)]
+    return float(present.mean()) if len(present) else None
+
+
+def iou_by_label(
+    views: Sequence[NDArray[np.float64]], labels: Sequence[str]
+) -> dict[str, float]:
+    """Average the IoU of each label over the views that have it; labels in no view are left out."""
+    averages = ((label, miou([view[i : i + 1] for view in views])) for i, label in enumerate(labels))
+    return {label: average for label, average in averages if average is not None}

@@ -1,0 +1,70 @@
+"""How close a rendered picture is to the photo: PSNR and SSIM."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ovs3d.errors import SceneError
+
+_WINDOW_RADIUS = 5
+_WINDOW_SIGMA = 1.5
+_STABILISERS = (0.01**2, 0.03**2)
+"""Window and constants of Wang et al. 2004, for a data range of 1."""
+
+
+def psnr(prediction: Tensor, target: Tensor) -> float:
+    """Compute the peak signal-to-noise ratio in decibels.
+
+    Args:
+        prediction: [H, W, 3] float in [0, 1].
+        target: [H, W, 3] float in [0, 1].
+
+    Returns:
+        -10 log10 of the mean squared error; infinite for equal pictures.
+    """
+    error = (prediction.double() - target.double()).square().mean().item()
+    return -10.0 * math.log10(error) if error > 0 else math.inf
+
+
+def ssim(prediction: Tensor, target: Tensor) -> float:
+    """Compute the structural similarity with an 11 x 11 Gaussian window (Wang et al. 2004).
+
+    The mean is over colour channels and over the pixels whose window lies inside the picture.
+
+    Args:
+        prediction: [H, W, 3] float in [0, 1].
+        target: [H, W, 3] float in [0, 1].
+
+    Raises:
+        SceneError: the picture is smaller than the window.
+    """
+    side = 2 * _WINDOW_RADIUS + 1
+    if min(target.shape[:2]) < side:
+        height, width = target.shape[:2]
+        raise SceneError(
+            f"a picture of {width} x {height} pixels is too small for SSIM ({side} x {side}); "
+            f"use a smaller downscale"
+        )
+    a, b = prediction.double(), target.double()
+    c1, c2 = _STABILISERS
+    mean_a, mean_b = _blur(a), _blur(b)
+    variance_a = _blur(a * a) - mean_a * mean_a
+    variance_b = _blur(b * b) - mean_b * mean_b
+    covariance = _blur(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
+    structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    return (luminance * structure).mean().item()
+
+
+def _blur(image: Tensor) -> Tensor:
+    """Average [H, W, 3] with the Gaussian window, where it fits: [3, 1, H - 10, W - 10]."""
+    offsets = torch.arange(
+        -_WINDOW_RADIUS, _WINDOW_RADIUS + 1, dtype=image.dtype, device=image.device
+    )
+    weights = torch.exp(-0.5 * (offsets / _WINDOW_SIGMA).square())
+    weights = weights / weights.sum()
+    channels = image.permute(2, 0, 1)[:, None]
+    rows = F.conv2d(channels, weights[None, None, :, None])
+    return F.conv2d(rows, weights[None, None, None, :])

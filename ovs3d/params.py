@@ -1,0 +1,290 @@
+"""Typed parameters: `params.yaml` is the only source of numbers, this file says what they must be."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ovs3d.errors import ParamsError
+
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Ranks = tuple[PositiveInt, PositiveInt, PositiveInt]
+Device = Literal["auto", "cpu", "cuda"]
+Split = Literal["held_out", "paper"]
+SectionType = TypeVar("SectionType", bound="Section")
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PosesParams(Section):
+    """Structure from motion with COLMAP."""
+
+    camera_model: str
+    matching: Literal["exhaustive", "sequential"]
+    max_features: PositiveInt
+    """SIFT points per photo."""
+    max_image_size: PositiveInt
+    """Pixels of the longer side that SIFT sees at most."""
+    min_registered: Share
+    """Share of the photos that must get a pose."""
+
+
+class ClipFeaturesParams(Section):
+    """Algorithm 1: hierarchical windows and the encoder that embeds them."""
+
+    model: str
+    """open_clip model name, or the path of a model config file."""
+    weights: str
+    """open_clip pretrained tag, or the path of a weights file."""
+    downscale: PositiveInt
+    window_divisors: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    strides_per_window: PositiveFloat
+    crop_from: Literal["photo", "working"]
+    views: Share
+    batch: PositiveInt
+
+
+class DinoFeaturesParams(Section):
+    """One forward pass per view of a self-supervised ViT."""
+
+    model: str
+    """timm model name, or the path of a file with its arguments."""
+    weights: str
+    """`pretrained`, or the path of a weights file."""
+    downscale: PositiveFloat
+    final_norm: bool
+
+
+class ReconstructParams(Section):
+    """The radiance field (TensoRF VM decomposition) and its training."""
+
+    space: Literal["auto", "ndc", "bounded"]
+    downscale: PositiveInt
+    iterations: PositiveInt
+    batch: PositiveInt
+    density_ranks: Ranks
+    appearance_ranks: Ranks
+    appearance_dim: PositiveInt
+    rgb_hidden: PositiveInt
+    voxels_start: PositiveInt
+    voxels_end: PositiveInt
+    upsample_at: tuple[PositiveInt, ...]
+    """Iterations at which the grid grows, evenly in log space, to `voxels_end`."""
+    occupancy_at: tuple[PositiveInt, ...]
+    """Iterations at which the occupancy grid is recomputed."""
+    step_voxels: PositiveFloat
+    lr_volumes: PositiveFloat
+    lr_heads: PositiveFloat
+    lr_decay: Share
+    tv_density: Weight
+    tv_appearance: Weight
+    opacity_threshold: Weight
+    weight_threshold: Weight
+
+
+class LossWeights(Section):
+    """Weights of the supervision terms (Eq. 3) and of RDA (Eq. 8)."""
+
+    color: Weight
+    feature: Weight
+    rda: Weight
+
+
+class FdaParams(Section):
+    """Feature-Distribution Alignment (Eq. 9-14)."""
+
+    positive: Weight
+    negative: Weight
+    temperature: PositiveFloat
+    offset: Annotated[float, Field(ge=-1, le=1)]
+    divergence: Literal["js", "kl"]
+
+
+class DistillParams(Section):
+    """Distillation of CLIP and DINO into the field."""
+
+    downscale: PositiveInt
+    iterations: PositiveInt
+    joint_after: Annotated[int, Field(ge=0)]
+    batch: PositiveInt
+    patches: PositiveInt
+    patch_tokens: PositiveInt
+    head_hidden: PositiveInt
+    lr_volumes: PositiveFloat
+    lr_heads: PositiveFloat
+    lr_volumes_joint: PositiveFloat
+    lr_heads_joint: PositiveFloat
+    lr_decay: Share
+    templates: Annotated[tuple[str, ...], Field(min_length=1)]
+    selection: Literal["learned", "mean"] | Annotated[int, Field(ge=0)]
+    """How scales are combined; an index keeps that scale alone."""
+    losses: LossWeights
+    fda: FdaParams
+
+
+class EvaluateParams(Section):
+    """Scoring of rendered test views."""
+
+    downscale: PositiveInt
+
+
+class RenderParams(Section):
+    """Fly-through video, labelled point cloud, label maps."""
+
+    downscale: PositiveInt
+    frames: PositiveInt
+    fps: PositiveInt
+    points: PositiveInt
+
+
+class Preset(Section):
+    """One complete set of stage sections."""
+
+    poses: PosesParams
+    clip_features: ClipFeaturesParams
+    dino_features: DinoFeaturesParams
+    reconstruct: ReconstructParams
+    distill: DistillParams
+    evaluate: EvaluateParams
+    render: RenderParams
+
+
+class SceneEntry(Section):
+    """A scene: its preset, its held-out views and its overrides, section by section."""
+
+    preset: str
+    test_views: tuple[Annotated[int, Field(ge=0)], ...]
+    poses: dict[str, Any]
+    clip_features: dict[str, Any]
+    dino_features: dict[str, Any]
+    reconstruct: dict[str, Any]
+    distill: dict[str, Any]
+    evaluate: dict[str, Any]
+    render: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _distinct_views(self) -> "SceneEntry":
+        if len(set(self.test_views)) != len(self.test_views):
+            raise ValueError("test_views names a view twice")
+        return self
+
+
+class SceneParams(Section):
+    """Everything that the stages of one scene read, overrides applied."""
+
+    seed: int
+    device: Device
+    split: Split
+    test_views: tuple[int, ...]
+    stages: Preset
+
+
+_SHARED_KEYS = ("seed", "device", "split", "scenes")
+
+
+def load_scene_params(path: Path, scene: str) -> SceneParams:
+    """Read the parameters of one scene: its preset with the scene's overrides applied.
+
+    Args:
+        path: `params.yaml`.
+        scene: a key of its `scenes` section.
+
+    Raises:
+        ParamsError: the file is missing or a key is unknown, missing or out of range; the
+            message gives the dotted key, and for an unknown key the nearest known one.
+    """
+    document = _read(path)
+    scenes = document.get("scenes") or {}
+    if scene not in scenes:
+        raise ParamsError(f"{path}: no scene '{scene}' under scenes{_nearest(scene, scenes)}")
+    entry = _validate(SceneEntry, scenes[scene], f"{path}: scenes.{scene}")
+    if entry.preset in _SHARED_KEYS or entry.preset not in document:
+        presets = [key for key in document if key not in _SHARED_KEYS]
+        raise ParamsError(
+            f"{path}: scenes.{scene}.preset is '{entry.preset}', but there is no such preset"
+            f"{_nearest(entry.preset, presets)}"
+        )
+    _validate(Preset, document[entry.preset], f"{path}: {entry.preset}")
+    merged = {
+        name: _merge(document[entry.preset][name], getattr(entry, name))
+        for name in Preset.model_fields
+    }
+    shared = {key: document.get(key) for key in ("seed", "device", "split") if key in document}
+    stages = _validate(Preset, merged, f"{path}: scenes.{scene}")
+    return _validate(
+        SceneParams, {**shared, "test_views": entry.test_views, "stages": stages}, f"{path}: "
+    )
+
+
+def scene_names(path: Path) -> list[str]:
+    """List the scenes of `params.yaml` in the order of the file."""
+    return list(_read(path).get("scenes") or {})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ParamsError(f"{path} does not exist; run from the folder that holds it") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise ParamsError(f"{path} must hold a mapping of sections")
+    return document
+
+
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in override.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if nested else value
+    return merged
+
+
+def _validate(section: type[SectionType], values: Any, where: str) -> SectionType:
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError(_one_line(section, error, where)) from None
+
+
+def _one_line(section: type[Section], error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    # Union members appear in the location; keys and list positions are what a user can find.
+    keys = [str(part) for part in first["loc"] if not _is_union_tag(part)]
+    dotted = f"{where}.{'.'.join(keys)}" if not where.endswith(": ") else where + ".".join(keys)
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(section, first["loc"][:-1])
+        return f"{dotted}: unknown key{_nearest(keys[-1], known)}"
+    if first["type"] == "missing":
+        return f"{dotted}: missing"
+    return f"{dotted}: {first['msg']}, got {first['input']!r}"
+
+
+def _is_union_tag(part: int | str) -> bool:
+    return isinstance(part, str) and ("[" in part or part in ("int", "literal"))
+
+
+def _known_keys(section: type[Section], location: tuple[int | str, ...]) -> list[str]:
+    for key in location:
+        annotation = section.model_fields[str(key)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            section = annotation
+    return list(section.model_fields)
+
+
+def _nearest(name: str, known: Any) -> str:
+    names = [str(key) for key in known]
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if matches:
+        return f"; did you mean '{matches[0]}'?"
+    return f"; known: {', '.join(names)}" if names else ""
