@@ -87,6 +87,8 @@ class ReconstructParams(Section):
     lr_decay: Share
     tv_density: Weight
     tv_appearance: Weight
+    distortion: Weight
+    """Weight of the term that gathers a ray's samples in one place (Mip-NeRF 360, Eq. 15)."""
     opacity_threshold: Weight
     weight_threshold: Weight
 

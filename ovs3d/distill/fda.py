@@ -37,7 +37,7 @@ def fda_loss(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
         The scalar loss (Eq. 14), differentiable in `logits`.
     """
     probabilities = (logits / params.temperature).softmax(-1)  # Eq. 10
-    loss: Tensor = _FusedFda.apply(probabilities, tokens, params)  # type: ignore[no-untyped-call]
+    loss: Tensor = _FusedFda.apply(probabilities, tokens, params)
     return loss
 
 
@@ -61,7 +61,7 @@ class _FusedFda(torch.autograd.Function):
         return scale @ losses
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return upstream * gradient, None, None
 

@@ -1,8 +1,12 @@
 """The CLIP head: linear, so that a ray is decoded once and inner products need no wide vectors."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ovs3d.field.model import make_linear
 
 
 class ClipHead(nn.Module):
@@ -12,33 +16,40 @@ class ClipHead(nn.Module):
     (sum_i w_i f_i, sum_i w_i): nothing per sample is ever as wide as CLIP.
     """
 
-    def __init__(self, features: int, hidden: int, dim: int, generator: torch.Generator) -> None:
-        """Create the layers with Kaiming-uniform weights and zero biases.
+    def __init__(
+        self,
+        features: int,
+        hidden: int,
+        dim: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        """Create the layers.
 
         Args:
             features: channels of the appearance features.
             hidden: width of the two hidden layers.
             dim: CLIP dimension D.
-            generator: source of the initial weights, on the CPU.
+            generator: source of the initial weights; without it they are left undefined, for
+                loading.
+            device: where the weights live; that of the generator if there is one.
         """
         super().__init__()
-        widths = (features, hidden, hidden, dim)
-        self.layers = nn.ModuleList(
-            nn.Linear(widths[i], widths[i + 1]) for i in range(len(widths) - 1)
+        sizes = ((features, hidden), (hidden, hidden), (hidden, dim))
+        self.layers: Sequence[nn.Linear] = nn.ModuleList(  # type: ignore[assignment]
+            make_linear(a, b, True, generator=generator, device=device) for a, b in sizes
         )
-        for layer in self.layers:
-            nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
-            nn.init.zeros_(layer.bias)
 
     def affine(self) -> Tensor:
         """Return the whole head as one matrix [D, features + 1]; the last column is the bias."""
-        first = self.layers[0]
-        matrix = torch.cat((first.weight, first.bias[:, None]), dim=1)
-        for layer in list(self.layers)[1:]:
-            matrix = layer.weight @ matrix
-            bias = functional.pad(layer.bias[:, None], (matrix.shape[1] - 1, 0))
-            matrix = matrix + bias
-        return matrix
+        size = self.layers[0].in_features + 1
+        matrix = torch.eye(size, device=self.layers[0].weight.device)
+        for layer in self.layers:
+            # Homogeneous form: the last row carries the constant 1 of the biases along.
+            matrix = torch.cat((layer.weight @ matrix[:-1], matrix[-1:]))
+            shift = functional.pad(layer.bias[:, None], (size - 1, 0))
+            matrix = matrix + functional.pad(shift, (0, 0, 0, 1))
+        return matrix[:-1]
 
 
 class InnerProducts:
@@ -62,11 +73,13 @@ class InnerProducts:
     def norms(self, rays: Tensor) -> Tensor:
         """Return |F| for ray features [..., features + 1] as [...]."""
         squared = ((rays @ self._gram) * rays).sum(-1)
-        return squared.clamp(min=1e-12).sqrt()
+        norms: Tensor = squared.clamp(min=1e-12).sqrt()
+        return norms
 
     def logits(self, rays: Tensor) -> Tensor:
         """Return z = cos<T, F> (Eq. 4) for ray features [..., features + 1] as [..., C]."""
-        return (rays @ self._text.T) / self.norms(rays)[..., None]
+        logits: Tensor = (rays @ self._text.T) / self.norms(rays)[..., None]
+        return logits
 
     def cosine(self, rays: Tensor, targets: Tensor) -> Tensor:
         """Return cos<F, targets> for ray features [R, features + 1] and targets [R, D] as [R].
@@ -76,4 +89,5 @@ class InnerProducts:
         projected = targets @ self._affine
         products = (projected * rays).sum(-1)
         lengths = targets.norm(dim=-1).clamp(min=1e-6)
-        return products / (self.norms(rays) * lengths)
+        cosines: Tensor = products / (self.norms(rays) * lengths)
+        return cosines

@@ -1,8 +1,5 @@
 """Relevancy of labels at pixels, normalised per view, label and scale (Eq. 6-7)."""
 
-from collections.abc import Mapping
-
-import torch
 from torch import Tensor
 
 
@@ -23,7 +20,6 @@ def normalise_relevancy(relevancy: Tensor) -> Tensor:
     return (relevancy - low) / (high - low).clamp(min=1e-6)
 
 
-def stack_relevancy(maps: Mapping[int, Tensor], views: tuple[int, ...]) -> Tensor:
-    """Stack normalised maps of `views` for lookup: [V, h, w, N_s, C] float16."""
-    stacked = [normalise_relevancy(maps[view]).permute(2, 3, 1, 0).half() for view in views]
-    return torch.stack(stacked).contiguous()
+def stack_relevancy(relevancy: Tensor) -> Tensor:
+    """Normalise the maps [C, N_s, h, w] of one view for lookup by pixel: [h, w, N_s, C] float16."""
+    return normalise_relevancy(relevancy).permute(2, 3, 1, 0).half().contiguous()

@@ -7,17 +7,16 @@ Two protocols (DESIGN section 4): ours ignores uncovered pixels (`counts[:-1]`),
 each as wrong, whatever was predicted there.
 """
 
+import csv
+import io
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Quality of the rendered colours, found here by those who look for any metric.
-from ovs3d.evaluation.quality import psnr as psnr
-from ovs3d.evaluation.quality import ssim as ssim
+from ovs3d.scene.dataset import NO_LABEL
 
-UNCOVERED = 255
-"""Value of a truth pixel that no mask covers."""
+_PLOT_ROWS = 1000
 
 
 def confusion_matrix(
@@ -26,7 +25,7 @@ def confusion_matrix(
     """Count the pixels of one view by true and predicted label.
 
     Args:
-        truth: label indices of any shape, `UNCOVERED` where no mask covers.
+        truth: label indices of any shape, `NO_LABEL` where no mask covers.
         prediction: label indices of the same shape, each below `classes`.
         classes: number of labels C.
 
@@ -35,14 +34,12 @@ def confusion_matrix(
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}")
-    rows = np.where(truth == UNCOVERED, classes, truth).astype(np.int64)
+    rows = np.where(truth == NO_LABEL, classes, truth).astype(np.int64)
     cells = rows.ravel() * classes + prediction.ravel()
     return np.bincount(cells, minlength=(classes + 1) * classes).reshape(classes + 1, classes)
 
 
-def iou_per_class(
-    counts: NDArray[np.int64], uncovered_wrong: bool = False
-) -> NDArray[np.float64]:
+def iou_per_class(counts: NDArray[np.int64], uncovered_wrong: bool = False) -> NDArray[np.float64]:
     """Compute the intersection over union of every label.
 
     Args:
@@ -82,9 +79,39 @@ def miou(views: Iterable[NDArray[np.float64]]) -> float | None:
     return float(present.mean()) if len(present) else None
 
 
-def iou_by_label(
-    views: Sequence[NDArray[np.float64]], labels: Sequence[str]
-) -> dict[str, float]:
+def iou_by_label(views: Sequence[NDArray[np.float64]], labels: Sequence[str]) -> dict[str, float]:
     """Average the IoU of each label over the views that have it; labels in no view are left out."""
-    averages = ((label, miou([view[i : i + 1] for view in views])) for i, label in enumerate(labels))
-    return {label: average for label, average in averages if average is not None}
+    averages = {}
+    for index, label in enumerate(labels):
+        average = miou([view[index : index + 1] for view in views])
+        if average is not None:
+            averages[label] = average
+    return averages
+
+
+def confusion_rows(counts: NDArray[np.int64], labels: Sequence[str]) -> str:
+    """Write the confusion matrix as the CSV that DVC's confusion plots read: one row per sample.
+
+    The covered pixels are thinned out to `_PLOT_ROWS` rows in the same proportions (largest
+    remainders), so that a row stands for the same share of them.
+
+    Args:
+        counts: int64 [C + 1, C], summed over views.
+        labels: names of the C labels.
+
+    Returns:
+        Text with a header line `actual,predicted`.
+    """
+    covered = counts[:-1].ravel()
+    exact = covered * (_PLOT_ROWS / max(1, int(covered.sum())))
+    rows = np.floor(exact).astype(np.int64)
+    missing = (_PLOT_ROWS if covered.any() else 0) - int(rows.sum())
+    # A stable sort: equal remainders go to the cells that come first.
+    rows[np.argsort(rows - exact, kind="stable")[:missing]] += 1
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["actual", "predicted"])
+    for cell, repeats in enumerate(rows):
+        actual, predicted = divmod(cell, len(labels))
+        writer.writerows([[labels[actual], labels[predicted]]] * int(repeats))
+    return text.getvalue()

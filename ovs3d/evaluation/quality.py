@@ -3,8 +3,8 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from ovs3d.errors import SceneError
 
@@ -12,6 +12,7 @@ _WINDOW_RADIUS = 5
 _WINDOW_SIGMA = 1.5
 _STABILISERS = (0.01**2, 0.03**2)
 """Window and constants of Wang et al. 2004, for a data range of 1."""
+_SMALLEST_ERROR = 1e-10
 
 
 def psnr(prediction: Tensor, target: Tensor) -> float:
@@ -22,10 +23,10 @@ def psnr(prediction: Tensor, target: Tensor) -> float:
         target: [H, W, 3] float in [0, 1].
 
     Returns:
-        -10 log10 of the mean squared error; infinite for equal pictures.
+        -10 log10 of the mean squared error, 100 at most (equal pictures).
     """
     error = (prediction.double() - target.double()).square().mean().item()
-    return -10.0 * math.log10(error) if error > 0 else math.inf
+    return -10.0 * math.log10(max(error, _SMALLEST_ERROR))
 
 
 def ssim(prediction: Tensor, target: Tensor) -> float:
@@ -66,5 +67,5 @@ def _blur(image: Tensor) -> Tensor:
     weights = torch.exp(-0.5 * (offsets / _WINDOW_SIGMA).square())
     weights = weights / weights.sum()
     channels = image.permute(2, 0, 1)[:, None]
-    rows = F.conv2d(channels, weights[None, None, :, None])
-    return F.conv2d(rows, weights[None, None, None, :])
+    rows = conv2d(channels, weights[None, None, :, None])
+    return conv2d(rows, weights[None, None, None, :])

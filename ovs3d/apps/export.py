@@ -1,0 +1,107 @@
+"""What a segmentation is wanted for: a video, a labelled point cloud, label maps of the photos."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ovs3d.apps.flight import fly_through, write_video
+from ovs3d.apps.point_cloud import sample_points, write_ply
+from ovs3d.evaluation.drawing import legend, save_png
+from ovs3d.evaluation.figures import label_entries, overlay
+from ovs3d.evaluation.palette import label_colors
+from ovs3d.evaluation.segment import SegmentedView, Segmenter, segment_view
+from ovs3d.files import atomic_path, write_json
+from ovs3d.params import RenderParams
+from ovs3d.progress import progress
+from ovs3d.scene.cameras import Cameras
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written."""
+
+    frames: int
+    points: int
+    label_maps: int
+
+    def rows(self) -> dict[str, object]:
+        """Return the report as rows of a table."""
+        return {
+            "frames in video.mp4": self.frames,
+            "points in point_cloud.ply": self.points,
+            "label maps in labels/": self.label_maps,
+        }
+
+
+def export_scene(
+    model: Segmenter,
+    cameras: Cameras,
+    label_views: Sequence[int],
+    params: RenderParams,
+    device: torch.device,
+    out: Path,
+) -> ExportReport:
+    """Write `video.mp4`, `preview.png`, `point_cloud.ply`, `labels/<view>.png`, `labels.json`.
+
+    Args:
+        model: the segmentation.
+        cameras: cameras of the scene; the video flies between them, the points come from all.
+        label_views: photo indices of the registered views that get a label map.
+        params: resolution, length of the video, number of points.
+        device: device of the model.
+        out: folder to write to.
+    """
+    export_video(model, cameras, params, device, out)
+    cloud = sample_points(model, cameras, cameras.views, params.points, device)
+    write_ply(out / "point_cloud.ply", cloud, model.labels)
+    with progress("label maps", len(label_views), "views") as advance:
+        for view in label_views:
+            rendered = segment_view(model, cameras, view, params.downscale, device)
+            write_label_map(
+                out / "labels" / f"{view:03d}.png", rendered.label_map, len(model.labels)
+            )
+            advance()
+    colors = label_colors(len(model.labels)).tolist()
+    entries = zip(model.labels, colors, strict=True)
+    write_json(out / "labels.json", [{"label": label, "color": color} for label, color in entries])
+    return ExportReport(params.frames, len(cloud), len(label_views))
+
+
+def export_video(
+    model: Segmenter, cameras: Cameras, params: RenderParams, device: torch.device, out: Path
+) -> None:
+    """Write the fly-through `video.mp4` and its first frame as `preview.png`."""
+    path = fly_through(cameras, params.frames)
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        with progress("video", params.frames, "frames") as advance:
+            for view in path.views:
+                rendered = segment_view(model, path, view, params.downscale, device)
+                frame = side_by_side(rendered, model.labels)
+                if view == 0:
+                    save_png(Image.fromarray(frame), out / "preview.png")
+                yield frame
+                advance()
+
+    write_video(out / "video.mp4", frames(), params.fps)
+
+
+def side_by_side(rendered: SegmentedView, labels: Sequence[str]) -> NDArray[np.uint8]:
+    """Set rendering and segmentation side by side over a legend: [h + legend, 2 w, 3]."""
+    tinted = overlay(rendered.picture, rendered.label_map, len(labels))
+    pictures = np.concatenate([rendered.picture, tinted], axis=1)
+    key = np.asarray(legend(label_entries(labels), pictures.shape[1]))
+    return np.concatenate([pictures, key], axis=0)
+
+
+def write_label_map(path: Path, label_map: NDArray[np.uint8], count: int) -> None:
+    """Write label indices [h, w] as a PNG whose palette shows the labels' colours."""
+    image = Image.fromarray(label_map)
+    image.putpalette(label_colors(count).tobytes())
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG", optimize=False)

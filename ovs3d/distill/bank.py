@@ -1,0 +1,189 @@
+"""What distillation reads in every iteration, computed once because density never moves.
+
+The samples that a ray keeps and their weights are baked for the rays of all training pixels and of
+all DINO tokens, so no iteration marches a ray or runs an encoder.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ovs3d.distill.relevancy import stack_relevancy
+from ovs3d.errors import StoreError
+from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.window_features import WindowFeatures
+from ovs3d.field.model import Field
+from ovs3d.field.render import RaySamples, march
+from ovs3d.progress import progress
+from ovs3d.scene.cameras import Cameras, pixel_centres
+from ovs3d.scene.dataset import Photos, load_photo
+
+_WEIGHT_THRESHOLD = 1e-3
+"""Samples below weigh less than one part in a thousand of their ray and are not baked."""
+
+
+@dataclass(frozen=True, eq=False)
+class BakedRays:
+    """Rays of several views, every view with the same number, view after view.
+
+    Attributes:
+        samples: kept samples of all rays.
+        directions: [V * P, 3] world.
+    """
+
+    samples: RaySamples
+    directions: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PixelBank:
+    """Training pixels of V views: their rays, colours and position in the feature store.
+
+    Attributes:
+        rays: of the pixels, row by row.
+        colors: [V * P, 3] uint8.
+        views: [V] int64 photo indices.
+        ys: [P] int64 row in the CLIP working image.
+        xs: [P] int64 column in the CLIP working image.
+        features: windows of the views.
+        relevancy: [V, h, w, N_s, C] float16 in [0, 1] over CLIP working images.
+    """
+
+    rays: BakedRays
+    colors: Tensor
+    views: Tensor
+    ys: Tensor
+    xs: Tensor
+    features: WindowFeatures
+    relevancy: Tensor
+
+    def __len__(self) -> int:
+        return len(self.colors)
+
+    def features_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pixel features [B, N_s, D] and relevancy [B, N_s, C] of pixels int64 [B]."""
+        row = torch.div(index, len(self.ys), rounding_mode="floor")
+        pixel = index - row * len(self.ys)
+        ys, xs = self.ys[pixel], self.xs[pixel]
+        relevancy = self.relevancy[row, ys, xs].float()
+        return self.features.gather(self.views[row], ys, xs), relevancy
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBank:
+    """DINO tokens of V views and the rays through their centres.
+
+    Attributes:
+        rays: of the token centres, row by row.
+        tokens: [V, h, w, E] float16, L2-normalised.
+    """
+
+    rays: BakedRays
+    tokens: Tensor
+
+    def patch_index(self, count: int, side: int, generator: torch.Generator) -> Tensor:
+        """Draw square patches of tokens: ray numbers int64 [count, side * side]."""
+        views, height, width, _ = self.tokens.shape
+        side_y, side_x = min(side, height), min(side, width)
+
+        def draw(high: int) -> Tensor:
+            return torch.randint(high, (count, 1), generator=generator, device=generator.device)
+
+        corner = draw(views) * height + draw(height - side_y + 1)
+        left = draw(width - side_x + 1)
+        rows = torch.arange(side_y, device=left.device)
+        columns = torch.arange(side_x, device=left.device)
+        grid = (corner[:, :, None] + rows[:, None]) * width + left[:, :, None] + columns
+        return grid.flatten(1)
+
+
+def bake_rays(
+    field: Field, cameras: Cameras, views: tuple[int, ...], xy: Tensor, what: str
+) -> BakedRays:
+    """March rays of several views through the frozen density and keep what matters.
+
+    Args:
+        field: the reconstruction.
+        cameras: of the scene.
+        views: photo indices.
+        xy: [P, 2] photo pixel coordinates, the same for every view, on the field's device.
+        what: name of the rays, for the progress bar.
+    """
+    parts, directions = [], []
+    with progress(f"bake {what}", len(views), "views") as advance:
+        for view in views:
+            origin, direction = cameras.rays(view, xy)
+            parts.append(march(field, origin, direction, _WEIGHT_THRESHOLD))
+            directions.append(direction)
+            advance()
+    counts = torch.cat([part.offsets.diff() for part in parts])
+    samples = RaySamples(
+        functional.pad(counts.cumsum(dim=0), (1, 0)),
+        torch.cat([part.points for part in parts]),
+        torch.cat([part.weights for part in parts]),
+        torch.cat([part.depth for part in parts]),
+        torch.cat([part.opacity for part in parts]),
+    )
+    return BakedRays(samples, torch.cat(directions))
+
+
+def make_pixel_bank(
+    field: Field,
+    photos: Photos,
+    cameras: Cameras,
+    views: tuple[int, ...],
+    downscale: int,
+    store: FeatureStore,
+    text: Tensor,
+) -> PixelBank:
+    """Bake the pixels of the training views at photo / `downscale` and their relevancy.
+
+    Raises:
+        StoreError: the feature store was made for photos of another size.
+    """
+    device = text.device
+    expected = (photos.width // store.downscale, photos.height // store.downscale)
+    if (store.width, store.height) != expected:
+        raise StoreError(
+            f"the CLIP store holds working images of {store.width} x {store.height}, but the "
+            f"photos give {expected[0]} x {expected[1]}; run stage clip_features again"
+        )
+    xy = pixel_centres(photos.width, photos.height, downscale).to(device)
+    colors = [load_photo(photos.paths[view], downscale).view(-1, 3) for view in views]
+    features = store.load(views, device)
+    # Pixels beyond the last whole working pixel share it.
+    cell = (xy / store.downscale).long()
+    return PixelBank(
+        rays=bake_rays(field, cameras, views, xy, "pixels"),
+        colors=torch.cat(colors).to(device),
+        views=torch.tensor(views, device=device),
+        ys=cell[:, 1].clamp(max=store.height - 1),
+        xs=cell[:, 0].clamp(max=store.width - 1),
+        features=features,
+        relevancy=_relevancy(features, views, text),
+    )
+
+
+def _relevancy(features: WindowFeatures, views: tuple[int, ...], text: Tensor) -> Tensor:
+    maps = []
+    with progress("relevancy", len(views), "views") as advance:
+        for view in views:
+            maps.append(stack_relevancy(features.relevancy(view, text)))
+            advance()
+    return torch.stack(maps)
+
+
+def make_token_bank(
+    field: Field, cameras: Cameras, views: tuple[int, ...], store: TokenStore, device: torch.device
+) -> TokenBank:
+    """Bake the rays through the token centres of the training views."""
+    height, width = store.grid
+    step = store.patch * store.downscale
+    ys, xs = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
+    xy = (torch.stack((xs, ys), dim=-1).view(-1, 2) + 0.5) * step
+    tokens = functional.normalize(store.load(views, device).float(), dim=-1).half()
+    return TokenBank(bake_rays(field, cameras, views, xy.float(), "tokens"), tokens)

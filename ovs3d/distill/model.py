@@ -1,0 +1,212 @@
+"""The segmentation field: the radiance field with a CLIP head, scale selection and label texts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ovs3d.distill.heads import ClipHead, InnerProducts
+from ovs3d.errors import StoreError
+from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensors
+from ovs3d.field.model import Field, make_linear
+from ovs3d.field.render import RaySamples, composite, march, shade
+from ovs3d.field.vm import VmVolume
+from ovs3d.params import DistillParams
+
+KIND = "segmentation"
+_RAYS_PER_CHUNK = 1 << 15
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedRays:
+    """What a segmentation shows along R rays.
+
+    Attributes:
+        color: [R, 3] in [0, 1].
+        depth: [R] along the direction given: z-depth in world units for camera rays.
+        opacity: [R] in [0, 1].
+        logits: [R, C] cosines z of rendered feature and label texts (Eq. 4).
+        selection: [R, N_s], sums to 1 over the scales (Eq. 2).
+    """
+
+    color: Tensor
+    depth: Tensor
+    opacity: Tensor
+    logits: Tensor
+    selection: Tensor
+
+
+class SelectionVolume(nn.Module):
+    """A volume of its own whose values, rendered and soft-maxed, weight the scales (Sec. 3.1)."""
+
+    def __init__(
+        self,
+        field: Field,
+        scales: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        config = field.config
+        self.volume = VmVolume(config.density_ranks, config.grid, generator, device)
+        channels = self.volume.channels
+        self.basis = make_linear(channels, scales, False, generator=generator, device=device)
+
+    def forward(self, samples: RaySamples) -> Tensor:
+        """Return S(r) = softmax(sum_i w_i S_i) as [R, N_s]."""
+        rendered = composite(self.volume.features(samples.points), samples.weights, samples.offsets)
+        # The basis is linear, so it may follow the sum over samples.
+        return torch.softmax(self.basis(rendered), dim=-1)
+
+
+class Segmentation(nn.Module):
+    """A field in which every ray has a CLIP feature and thereby a label.
+
+    Attributes:
+        field: the radiance field; distillation never moves its density.
+        head: appearance features to CLIP space.
+        selection: None where the scales have fixed weights.
+        labels: names of the C labels.
+        text: [C, D] unit text features.
+        scale_weights: [N_s] fixed weights of the scales, used where `selection` is None.
+    """
+
+    text: Tensor
+    scale_weights: Tensor
+
+    def __init__(
+        self,
+        field: Field,
+        head: ClipHead,
+        selection: SelectionVolume | None,
+        labels: tuple[str, ...],
+        text: Tensor,
+        scale_weights: Tensor,
+    ) -> None:
+        super().__init__()
+        self.field = field
+        self.head = head
+        self.selection = selection
+        self.labels = labels
+        self.register_buffer("text", text)
+        self.register_buffer("scale_weights", scale_weights)
+
+    def products(self) -> InnerProducts:
+        """Return the head's inner products at its present weights."""
+        return InnerProducts(self.head.affine(), self.text)
+
+    def ray_features(self, samples: RaySamples) -> Tensor:
+        """Composite appearance features along rays: [R, appearance_dim + 1], opacity last."""
+        rendered = composite(
+            self.field.appearance.features(samples.points), samples.weights, samples.offsets
+        )
+        opacity = composite(
+            torch.ones_like(samples.weights)[:, None], samples.weights, samples.offsets
+        )
+        # The basis is linear, so it may follow the sum over samples.
+        return torch.cat((self.field.basis(rendered), opacity), dim=1)
+
+    def select(self, samples: RaySamples) -> Tensor:
+        """Return the weights of the scales for each ray: [R, N_s], rows sum to 1."""
+        if self.selection is None:
+            return self.scale_weights.expand(len(samples.offsets) - 1, -1)
+        weights: Tensor = self.selection(samples)
+        return weights
+
+    @torch.no_grad()
+    def render(
+        self, origins: Tensor, directions: Tensor, weight_threshold: float = 1e-4
+    ) -> RenderedRays:
+        """Render rays in chunks, without gradients.
+
+        Args:
+            origins: [R, 3] float32, world.
+            directions: [R, 3] float32, world; camera-z 1 makes depth a z-depth.
+            weight_threshold: samples of at most this weight are left out.
+        """
+        products = self.products()
+        chunks: list[tuple[Tensor, ...]] = []
+        for start in range(0, len(origins), _RAYS_PER_CHUNK):
+            rays = slice(start, start + _RAYS_PER_CHUNK)
+            samples = march(self.field, origins[rays], directions[rays], weight_threshold)
+            chunks.append(
+                (
+                    shade(self.field, samples, directions[rays]).clamp(0, 1),
+                    samples.depth,
+                    samples.opacity,
+                    products.logits(self.ray_features(samples)),
+                    self.select(samples),
+                )
+            )
+        return RenderedRays(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))
+
+
+def new_segmentation(
+    field: Field,
+    labels: tuple[str, ...],
+    text: Tensor,
+    scales: int,
+    params: DistillParams,
+    generator: torch.Generator,
+) -> Segmentation:
+    """Create an untrained segmentation around a reconstructed field.
+
+    Args:
+        field: from stage reconstruct.
+        labels: C names.
+        text: [C, D] unit text features on the field's device.
+        scales: N_s of the feature store.
+        params: section `distill`.
+        generator: source of the initial weights, on the field's device.
+    """
+    device = text.device
+    head = ClipHead(field.config.appearance_dim, params.head_hidden, text.shape[1], generator)
+    learned = params.selection == "learned"
+    selection = SelectionVolume(field, scales, generator) if learned else None
+    weights = torch.full((scales,), 1 / scales, device=device)
+    if isinstance(params.selection, int):
+        weights = functional.one_hot(torch.tensor(params.selection, device=device), scales).float()
+    return Segmentation(field, head, selection, labels, text, weights)
+
+
+def save_segmentation(path: Path, model: Segmentation) -> None:
+    """Write everything that rendering needs into one file, atomically."""
+    config = {
+        "field": model.field.config.to_dict(),
+        "labels": list(model.labels),
+        "head_hidden": model.head.layers[0].out_features,
+        "selection": model.selection is not None,
+    }
+    save_tensors(path, KIND, model.state_dict(), config)
+
+
+def load_segmentation(path: Path, device: torch.device) -> Segmentation:
+    """Read what `save_segmentation` wrote.
+
+    Raises:
+        StoreError: the file is missing, truncated, foreign or of another version.
+    """
+    tensors, config = load_tensors(path, KIND, device)
+    try:
+        return _from_tensors(tensors, config)
+    except (KeyError, TypeError, ValueError, RuntimeError, StoreError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(
+            f"{path}: not a segmentation ({reason}); run stage distill again"
+        ) from None
+
+
+def _from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Segmentation:
+    prefix = "field."
+    own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+    field = field_from_tensors(own, config["field"])
+    text, weights = tensors["text"], tensors["scale_weights"]
+    head = ClipHead(field.config.appearance_dim, config["head_hidden"], text.shape[1], None, "meta")
+    selection = SelectionVolume(field, len(weights), device="meta") if config["selection"] else None
+    model = Segmentation(field, head, selection, tuple(config["labels"]), text, weights)
+    model.load_state_dict(dict(tensors), assign=True)
+    return model

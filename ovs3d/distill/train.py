@@ -1,0 +1,223 @@
+"""Distillation of CLIP and DINO features into a reconstructed field (Sec. 3, A.3)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ovs3d.device import adam, make_generator
+from ovs3d.distill.bank import PixelBank, TokenBank, make_pixel_bank, make_token_bank
+from ovs3d.distill.fda import fda_loss
+from ovs3d.distill.heads import InnerProducts
+from ovs3d.distill.losses import color_loss, feature_loss, rda_loss
+from ovs3d.distill.model import Segmentation, new_segmentation
+from ovs3d.errors import SceneError
+from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.field.model import Field
+from ovs3d.field.render import RaySamples, composite, ray_of_sample
+from ovs3d.params import DistillParams
+from ovs3d.progress import progress
+from ovs3d.scene.cameras import Cameras
+from ovs3d.scene.dataset import Photos
+
+LOG_EVERY = 20
+"""Iterations per entry of the history."""
+TERMS = ("total", "color", "feature", "rda", "fda")
+_RAYS_PER_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class DistillInputs:
+    """Everything that is known about a scene before distillation."""
+
+    photos: Photos
+    cameras: Cameras
+    train_views: tuple[int, ...]
+    clip: FeatureStore
+    dino: TokenStore
+    labels: tuple[str, ...]
+    text: Tensor
+    """[C, D] unit text features, on the device to train on."""
+
+    def views(self) -> tuple[int, ...]:
+        """Return the training views that have a pose and features of both kinds.
+
+        Raises:
+            SceneError: there is none.
+        """
+        usable = set(self.cameras.views) & set(self.clip.views) & set(self.dino.views)
+        views = tuple(view for view in self.train_views if view in usable)
+        if not views:
+            raise SceneError(
+                "no training view has a pose, CLIP and DINO features; raise clip_features.views "
+                "or list fewer test_views"
+            )
+        return views
+
+
+def distill(
+    field: Field, inputs: DistillInputs, params: DistillParams, seed: int
+) -> tuple[Segmentation, list[dict[str, float]]]:
+    """Train a segmentation on the training views of a scene.
+
+    Args:
+        field: from stage reconstruct, on the device of `inputs.text`; becomes part of the result.
+        inputs: scene, stores and texts.
+        params: section `distill`.
+        seed: of initial values and of the order of rays and patches.
+
+    Returns:
+        The segmentation, and per `LOG_EVERY` iterations a dict of `step` and the unweighted means
+        of the terms since the last entry; `total` is the weighted sum that is minimised.
+    """
+    views = inputs.views()
+    generator = make_generator(seed, inputs.text.device)
+    model = new_segmentation(
+        field, inputs.labels, inputs.text, inputs.clip.scales, params, generator
+    )
+    pixels = make_pixel_bank(
+        field, inputs.photos, inputs.cameras, views, params.downscale, inputs.clip, inputs.text
+    )
+    tokens = make_token_bank(field, inputs.cameras, views, inputs.dino, inputs.text.device)
+    trainer = Distiller(model, pixels, tokens, params, generator)
+    return model, trainer.run()
+
+
+class Distiller:
+    """The training loop over baked rays: a first phase with frozen features, then a joint one."""
+
+    def __init__(
+        self,
+        model: Segmentation,
+        pixels: PixelBank,
+        tokens: TokenBank,
+        params: DistillParams,
+        generator: torch.Generator,
+    ) -> None:
+        self.model = model
+        self.pixels = pixels
+        self.tokens = tokens
+        self.params = params
+        self.generator = generator
+        self.joint = False
+        for parameter in model.field.parameters():
+            parameter.requires_grad_(False)
+        # Until the joint phase the composited features of a ray are constants.
+        self._pixel_features: Tensor | None = self._composite_all(pixels.rays.samples)
+        self._token_features: Tensor | None = self._composite_all(tokens.rays.samples)
+        self.optimizer = self._optimizer(params.lr_volumes, params.lr_heads)
+
+    def run(self) -> list[dict[str, float]]:
+        """Train for all iterations and return the history."""
+        history: list[dict[str, float]] = []
+        recent: list[Tensor] = []
+        with progress("distill", self.params.iterations, "iterations") as advance:
+            for step in range(1, self.params.iterations + 1):
+                if step == self.params.joint_after + 1:
+                    self._start_joint_phase()
+                recent.append(self.step())
+                if step % LOG_EVERY == 0 or step == self.params.iterations:
+                    means = torch.stack(recent).mean(0).tolist()
+                    history.append({"step": step, **dict(zip(TERMS, means, strict=True))})
+                    advance(len(recent), note=f"loss {means[0]:.3f}")
+                    recent = []
+        return history
+
+    def step(self) -> Tensor:
+        """Do one iteration; return the terms in the order of `TERMS`, detached."""
+        weights = self.params.losses
+        products = self.model.products()
+        index = self._draw_rays()
+        samples = self.pixels.rays.samples.select(index)
+        rays = self._ray_features(self._pixel_features, samples, index)
+        zero = rays.new_zeros(())
+        color = feature = rda = fda = zero
+        if weights.feature or weights.rda:
+            selection = self.model.select(samples)
+            pixel_features, relevancy = self.pixels.features_of(index)
+            if weights.feature:
+                feature = feature_loss(products, rays, pixel_features, selection)
+            if weights.rda:
+                rda = rda_loss(products.logits(rays), relevancy, selection)
+        if weights.color and self.joint:
+            color = self._color_loss(samples, index)
+        if self.params.fda.positive or self.params.fda.negative:
+            fda = self._fda_loss(products)
+        total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        for group in self.optimizer.param_groups:
+            group["lr"] *= self.params.lr_decay ** (1 / self.params.iterations)
+        return torch.stack((total, color, feature, rda, fda)).detach()
+
+    def _draw_rays(self) -> Tensor:
+        return torch.randint(
+            len(self.pixels),
+            (self.params.batch,),
+            generator=self.generator,
+            device=self.generator.device,
+        )
+
+    def _ray_features(self, constant: Tensor | None, samples: RaySamples, index: Tensor) -> Tensor:
+        return self.model.ray_features(samples) if constant is None else constant[index]
+
+    def _color_loss(self, samples: RaySamples, index: Tensor) -> Tensor:
+        field = self.model.field
+        rows = ray_of_sample(samples.offsets, len(samples.weights))
+        directions = self.pixels.rays.directions[index][rows]
+        colors = field.colors(field.features(samples.points), directions)
+        rendered = composite(colors, samples.weights, samples.offsets)
+        return color_loss(rendered, self.pixels.colors[index].float() / 255)
+
+    def _fda_loss(self, products: InnerProducts) -> Tensor:
+        params = self.params
+        index = self.tokens.patch_index(params.patches, params.patch_tokens, self.generator)
+        flat = index.flatten()
+        if self._token_features is None:
+            rays = self.model.ray_features(self.tokens.rays.samples.select(flat))
+        else:
+            rays = self._token_features[flat]
+        logits = products.logits(rays).view(*index.shape, -1)
+        tokens = self.tokens.tokens.flatten(0, 2)[flat].float().view(*index.shape, -1)
+        return fda_loss(logits, tokens, params.fda)
+
+    def _start_joint_phase(self) -> None:
+        """Let appearance and colour head follow; density stays frozen for good."""
+        self.joint = True
+        self._pixel_features = self._token_features = None
+        field = self.model.field
+        for module in (field.appearance, field.basis, field.rgb):
+            for parameter in module.parameters():
+                parameter.requires_grad_(True)
+        # Fresh moments and full learning rates, as the released code starts this phase.
+        self.optimizer = self._optimizer(self.params.lr_volumes_joint, self.params.lr_heads_joint)
+
+    def _optimizer(self, lr_volumes: float, lr_heads: float) -> torch.optim.Adam:
+        model, field = self.model, self.model.field
+        volumes: list[nn.Module] = [field.appearance] if self.joint else []
+        heads: list[nn.Module] = [model.head]
+        if self.joint:
+            heads += [field.basis, field.rgb]
+        if model.selection is not None:
+            volumes.append(model.selection.volume)
+            heads.append(model.selection.basis)
+        return adam(
+            {"params": parameters, "lr": lr}
+            for parameters, lr in ((_all(volumes), lr_volumes), (_all(heads), lr_heads))
+            if parameters
+        )
+
+    @torch.no_grad()
+    def _composite_all(self, samples: RaySamples) -> Tensor:
+        rays = torch.arange(len(samples.offsets) - 1, device=samples.offsets.device)
+        parts = [
+            self.model.ray_features(samples.select(chunk))
+            for chunk in torch.split(rays, _RAYS_PER_CHUNK)
+        ]
+        return torch.cat(parts)
+
+
+def _all(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]

@@ -1,0 +1,192 @@
+"""Pictures that explain a result: overlays, chosen scales, label scores, confusion matrix.
+
+Functions take arrays of one view at h x w pixels and return a Pillow image.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ovs3d.evaluation.drawing import (
+    INK,
+    MARGIN,
+    PAPER,
+    TEXT_SIZE,
+    Color,
+    font,
+    framed,
+    legend,
+    panel,
+    row,
+    scale_bar,
+    stack,
+    text_line,
+    text_width,
+)
+from ovs3d.evaluation.palette import (
+    NO_LABEL_COLOR,
+    WRONG_COLOR,
+    blend,
+    colorize,
+    label_colors,
+    viridis,
+)
+from ovs3d.scene.dataset import NO_LABEL
+
+_OVERLAY_OPACITY = 0.65
+_DIMMED = 0.35
+_CELL = 56
+"""Pixels of a side of a cell of the confusion matrix."""
+
+
+def label_entries(labels: Sequence[str]) -> list[tuple[str, Color]]:
+    """Pair each label with its colour, for a legend."""
+    colors = label_colors(len(labels)).tolist()
+    return [(label, (r, g, b)) for label, (r, g, b) in zip(labels, colors, strict=True)]
+
+
+def overlay(
+    picture: NDArray[np.uint8], label_map: NDArray[np.uint8], count: int
+) -> NDArray[np.uint8]:
+    """Tint a picture [h, w, 3] with the colours of its labels [h, w].
+
+    The picture is greyed first: red things under a blue label would look like a third label.
+    """
+    return blend(_grey(picture), colorize(label_map, count), _OVERLAY_OPACITY)
+
+
+def comparison(
+    photo: NDArray[np.uint8],
+    truth: NDArray[np.uint8] | None,
+    prediction: NDArray[np.uint8],
+    labels: Sequence[str],
+) -> Image.Image:
+    """Draw photo, truth, prediction and wrong pixels side by side, with a legend.
+
+    Args:
+        photo: [h, w, 3].
+        truth: [h, w] label indices, `NO_LABEL` where no mask covers; None for a view without
+            masks, which then shows photo and prediction only.
+        prediction: [h, w] label indices.
+        labels: names of the labels.
+    """
+    entries = label_entries(labels)
+    panels = [panel(photo, "photo")]
+    predicted = panel(overlay(photo, prediction, len(labels)), "prediction")
+    if truth is None:
+        panels.append(predicted)
+    else:
+        covered = truth != NO_LABEL
+        wrong = covered & (truth != prediction)
+        share = wrong.sum() / max(1, covered.sum())
+        panels += [
+            panel(overlay(photo, truth, len(labels)), "truth"),
+            predicted,
+            panel(_highlight(photo, wrong, covered), f"wrong: {share:.1%}"),
+        ]
+        entries.append(("wrong", WRONG_COLOR))
+        if not covered.all():
+            entries.append(("no mask", NO_LABEL_COLOR))
+    pictures = row(panels)
+    return framed(stack([pictures, legend(entries, pictures.width)]))
+
+
+def selection_figure(photo: NDArray[np.uint8], selection: NDArray[np.float32]) -> Image.Image:
+    """Draw which scale of windows each pixel listens to.
+
+    Args:
+        photo: [h, w, 3].
+        selection: [h, w, N_s], sums to 1 over the scales.
+    """
+    count = selection.shape[-1]
+    names = [f"scale {scale + 1}" for scale in range(count)]
+    chosen = selection.argmax(axis=-1).astype(np.uint8)
+    panels = [panel(photo, "photo"), panel(overlay(photo, chosen, count), "chosen scale")]
+    shares = selection.reshape(-1, count).mean(axis=0)
+    panels += [
+        panel(viridis(selection[..., scale]), f"{name}: {shares[scale]:.0%} on average")
+        for scale, name in enumerate(names)
+    ]
+    pictures = row(panels)
+    width = pictures.width
+    keys = [legend(label_entries(names), width), scale_bar(0.0, 1.0, width)]
+    return framed(stack([pictures, *keys]))
+
+
+def logits_figure(
+    photo: NDArray[np.uint8], logits: NDArray[np.float32], labels: Sequence[str]
+) -> Image.Image:
+    """Draw the score of every label at every pixel, on one scale, so that labels compare.
+
+    Args:
+        photo: [h, w, 3].
+        logits: [h, w, C] cosines.
+        labels: names of the C labels.
+    """
+    low, high = float(logits.min()), float(logits.max())
+    scaled = (logits - low) / max(high - low, 1e-9)
+    panels = [panel(photo, "photo")]
+    for index, label in enumerate(labels):
+        scores = logits[..., index]
+        title = f"{label}: {scores.min():.2f} to {scores.max():.2f}"
+        panels.append(panel(viridis(scaled[..., index]), title))
+    columns = math.ceil(math.sqrt(len(panels)))
+    rows = [row(panels[first : first + columns]) for first in range(0, len(panels), columns)]
+    return framed(stack([*rows, scale_bar(low, high, rows[0].width)]))
+
+
+def confusion_figure(counts: NDArray[np.int64], labels: Sequence[str]) -> Image.Image:
+    """Draw the confusion matrix; each row in percent of the pixels of its true label.
+
+    Args:
+        counts: int64 [C + 1, C]; the last row (no mask) is drawn if it has pixels.
+        labels: names of the C labels.
+    """
+    names = [*labels, "no mask"] if counts[-1].any() else list(labels)
+    rows = counts[: len(names)]
+    shares = rows / rows.sum(axis=1, keepdims=True).clip(min=1)
+    left = max(text_width(name) for name in names) + MARGIN
+    top = max(text_width(label) for label in labels) + MARGIN
+    size = (left + _CELL * len(labels), top + _CELL * len(names))
+    canvas = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for column, label in enumerate(labels):
+        upright = text_line(label, text_width(label) + 1).rotate(90, expand=True)
+        x = left + column * _CELL + (_CELL - upright.width) // 2
+        canvas.paste(upright, (x, top - MARGIN // 2 - upright.height))
+    for line, name in enumerate(names):
+        y = top + line * _CELL
+        draw.text((0, y + (_CELL - TEXT_SIZE) // 2), name, fill=INK, font=font())
+        for column in range(len(labels)):
+            _draw_cell(draw, left + column * _CELL, y, float(shares[line, column]))
+    caption = "rows: mask, columns: prediction, percent of the row"
+    return framed(stack([text_line(caption, max(canvas.width, text_width(caption))), canvas]))
+
+
+def _draw_cell(draw: ImageDraw.ImageDraw, x: int, y: int, share: float) -> None:
+    r, g, b = viridis(np.array(share)).tolist()
+    draw.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=(r, g, b))
+    text = f"{100 * share:.1f}"
+    # Dark ink on the light end of the scale.
+    ink = INK if share > 0.6 else PAPER
+    place = (x + (_CELL - text_width(text)) // 2, y + (_CELL - TEXT_SIZE) // 2)
+    draw.text(place, text, fill=ink, font=font())
+
+
+def _highlight(
+    photo: NDArray[np.uint8], wrong: NDArray[np.bool_], covered: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Paint wrong pixels on a dimmed grey photo; pixels without mask are black."""
+    canvas: NDArray[np.uint8] = np.rint(127 + _DIMMED * (_grey(photo) - 127.0)).astype(np.uint8)
+    canvas[wrong] = WRONG_COLOR
+    canvas[~covered] = NO_LABEL_COLOR
+    return canvas
+
+
+def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Take the colour out of a picture [h, w, 3]."""
+    mean = picture.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    return np.asarray(np.rint(mean), dtype=np.uint8)

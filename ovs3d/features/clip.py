@@ -1,0 +1,245 @@
+"""The CLIP encoder: windows of a photo and texts to unit vectors of one space."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.pretrained import (
+    download_pretrained,
+    get_pretrained_cfg,
+    list_pretrained_tags_by_model,
+)
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from ovs3d.errors import ParamsError, WeightsError
+from ovs3d.features.crops import resize_windows
+from ovs3d.features.weights import hub_file, model_digest, nearest, one_line, read_json
+
+_HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_PLACEHOLDER = "{}"
+_TEXTS_PER_CALL = 256
+
+
+@dataclass(frozen=True)
+class ClipEncoder:
+    """An open_clip model ready for inference.
+
+    Attributes:
+        name: the `model` parameter that it was loaded by.
+        digest: SHA-256 of configuration and weights.
+        dim: length of the embeddings.
+        image_size: side in pixels of the square that the image tower takes.
+    """
+
+    name: str
+    digest: str
+    dim: int
+    image_size: int
+    model: nn.Module
+    tokenizer: Callable[[list[str]], Tensor]
+    mean: Tensor
+    std: Tensor
+
+    @torch.no_grad()
+    def encode_windows(self, photo: Tensor, boxes: Tensor, batch: int) -> Tensor:
+        """Embed windows, each resized whole to the encoder's square.
+
+        Args:
+            photo: [H, W, 3] uint8.
+            boxes: [M, 4] integer left, upper, right, lower in photo pixels, right and lower
+                exclusive.
+            batch: windows per call of the encoder.
+
+        Returns:
+            [M, dim] float32 unit vectors on the encoder's device.
+        """
+        photo, boxes = photo.to(self.mean.device), boxes.to(self.mean.device)
+        parts = [self._encode(photo, part, self.image_size) for part in torch.split(boxes, batch)]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def encode_text(self, labels: Sequence[str], templates: Sequence[str]) -> Tensor:
+        """Embed labels as the mean over prompts.
+
+        Args:
+            labels: C names.
+            templates: prompts in which `{}` stands for the label.
+
+        Returns:
+            [C, dim] float32 unit vectors on the encoder's device: the unit vectors of a label's
+            prompts averaged and normalised again.
+
+        Raises:
+            ParamsError: a template has no place for the label.
+        """
+        for template in templates:
+            if _PLACEHOLDER not in template:
+                raise ParamsError(f"templates: '{template}' has no {{}} where the label goes")
+        prompts = [
+            template.replace(_PLACEHOLDER, label) for label in labels for template in templates
+        ]
+        tokens = self.tokenizer(prompts).to(self.mean.device)
+        parts = [self._encode_tokens(part) for part in torch.split(tokens, _TEXTS_PER_CALL)]
+        vectors = torch.cat(parts).view(len(labels), len(templates), self.dim)
+        return normalize(vectors.mean(dim=1), dim=-1)
+
+    def preprocess(self, squares: Tensor) -> Tensor:
+        """Turn [M, 3, h, w] float values of 0..255 into what the image tower takes."""
+        scaled = (squares - 255 * self.mean) / (255 * self.std)
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+    def _encode(self, photo: Tensor, boxes: Tensor, side: int) -> Tensor:
+        squares = self.preprocess(resize_windows(photo, boxes, side))
+        with _mixed_precision(squares.device):
+            vectors = self.model.encode_image(squares)  # type: ignore[operator]
+        return normalize(vectors.float(), dim=-1)
+
+    def _encode_tokens(self, tokens: Tensor) -> Tensor:
+        vectors = self.model.encode_text(tokens)  # type: ignore[operator]
+        return normalize(vectors.float(), dim=-1)
+
+
+def load_clip(model: str, weights: str, device: torch.device) -> ClipEncoder:
+    """Load an open_clip model.
+
+    Args:
+        model: a name that open_clip knows, or the path of a model configuration ending in .json.
+        weights: a pretrained tag of that model, or the path of a weights file.
+        device: where it runs.
+
+    Raises:
+        WeightsError: the model is unknown, its weights were not found or do not fit it.
+    """
+    # Random initial weights are drawn and thrown away; nobody's random numbers should change.
+    with torch.random.fork_rng(devices=[]):
+        if model.endswith(".json"):
+            network, tokenizer, configuration = _from_file(Path(model), weights)
+        else:
+            network, tokenizer, configuration = _from_name(model, weights)
+    preprocessing = configuration["preprocess_cfg"]
+    network = network.eval().requires_grad_(False)
+    digest = model_digest(network, configuration)
+    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = network.visual.image_size
+    return ClipEncoder(
+        name=model,
+        digest=digest,
+        dim=int(configuration["model_cfg"]["embed_dim"]),
+        # open_clip keeps a number for some towers and a pair for others.
+        image_size=int(size if isinstance(size, int) else size[0]),
+        model=network,
+        tokenizer=tokenizer,
+        mean=torch.tensor(preprocessing["mean"], device=device).view(1, 3, 1, 1),
+        std=torch.tensor(preprocessing["std"], device=device).view(1, 3, 1, 1),
+    )
+
+
+_Loaded = tuple[nn.Module, Callable[[list[str]], Tensor], dict[str, Any]]
+
+
+def _from_file(path: Path, weights: str) -> _Loaded:
+    content = read_json(path, "clip_features.model")
+    configuration = content.get("model_cfg", content)
+    if not {"embed_dim", "vision_cfg", "text_cfg"} <= set(configuration):
+        raise WeightsError(
+            f"{path}: not an open_clip model configuration; it needs embed_dim, vision_cfg and "
+            "text_cfg"
+        )
+    arguments = deepcopy(configuration)
+    text = arguments["text_cfg"]
+    custom_text = arguments.pop("custom_text", False) or "hf_model_name" in text
+    try:
+        network = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**arguments)
+        tokenizer = _tokenizer(text)
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise WeightsError(f"{path}: open_clip cannot build it ({one_line(error)})") from None
+    _load_checkpoint(network, Path(weights), str(path))
+    return network, tokenizer, _describe(configuration, content.get("preprocess_cfg", {}))
+
+
+def _from_name(name: str, weights: str) -> _Loaded:
+    if name not in open_clip.list_models():
+        raise WeightsError(
+            f"open_clip knows no model '{name}'; nearest: {nearest(name, open_clip.list_models())}"
+        )
+    tag = get_pretrained_cfg(name, weights) or {}
+    file = _pretrained_file(name, weights, tag) if tag else Path(weights)
+    if not tag and not file.is_file():
+        tags = ", ".join(list_pretrained_tags_by_model(name)) or "none"
+        raise WeightsError(
+            f"{name}: weights '{weights}' is neither a file nor a pretrained tag of this model; "
+            f"tags: {tags}"
+        )
+    # Some tags were trained with another activation than the model of that name has.
+    network = open_clip.create_model(
+        name,
+        load_weights=False,
+        pretrained_text=False,
+        force_quick_gelu=bool(tag.get("quick_gelu", False)),
+    )
+    _load_checkpoint(network, file, name)
+    configuration = open_clip.get_model_config(name)
+    return network, open_clip.get_tokenizer(name), _describe(configuration, tag)
+
+
+def _pretrained_file(name: str, weights: str, tag: dict[str, Any]) -> Path:
+    """Return the file of a pretrained tag, downloading it if it is not in a cache."""
+    same_activation = f"{name}-quickgelu" if tag.get("quick_gelu") else name
+    if same_activation not in open_clip.list_models():
+        same_activation = name
+    remedy = (
+        "download it on a machine with network and set clip_features.weights to its path and "
+        f"clip_features.model to {same_activation}"
+    )
+    if hub := tag.get("hf_hub"):
+        owner, _, filename = hub.rpartition("/")
+        return hub_file(owner, [filename] if filename else _HUB_FILES, f"{name} {weights}", remedy)
+    try:
+        return Path(download_pretrained(tag))
+    except Exception as error:
+        raise WeightsError(
+            f"{name} {weights}: cannot download {tag.get('url')} ({one_line(error)}); {remedy}"
+        ) from None
+
+
+def _load_checkpoint(network: nn.Module, file: Path, model: str) -> None:
+    if not file.is_file():
+        raise WeightsError(f"{model}: no weights file {file}; set clip_features.weights to one")
+    try:
+        open_clip.load_checkpoint(network, str(file))
+    # Any of safetensors', zip's, pickle's and torch's errors, depending on what the file is.
+    except Exception as error:
+        raise WeightsError(f"{file}: not the weights of {model} ({one_line(error)})") from None
+
+
+def _tokenizer(text: dict[str, Any]) -> Callable[[list[str]], Tensor]:
+    arguments = dict(text.get("tokenizer_kwargs", {}))
+    context = text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
+    tokenizer: Callable[[list[str]], Tensor]
+    if name := text.get("hf_tokenizer_name"):
+        tokenizer = open_clip.HFTokenizer(name, context_length=context, **arguments)
+    else:
+        tokenizer = open_clip.SimpleTokenizer(context_length=context, **arguments)
+    return tokenizer
+
+
+def _describe(model: dict[str, Any], preprocessing: dict[str, Any]) -> dict[str, Any]:
+    """Return what fixes the encoder besides its weights."""
+    mean = preprocessing.get("mean") or OPENAI_DATASET_MEAN
+    std = preprocessing.get("std") or OPENAI_DATASET_STD
+    return {
+        "model_cfg": model,
+        "preprocess_cfg": {"mean": list(mean), "std": list(std)},
+        "quick_gelu": bool(preprocessing.get("quick_gelu") or model.get("quick_gelu")),
+    }
+
+
+def _mixed_precision(device: torch.device) -> torch.autocast:
+    # Half precision keeps CLIP's cosines above 0.999 and is several times faster on a GPU.
+    return torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")

@@ -1,0 +1,85 @@
+"""Windows of a photo resized to the encoder's square, many at a time, as two matrix products."""
+
+import torch
+from torch import Tensor
+
+# Floats in flight at a time: CPU caches like small pieces, a GPU likes large ones.
+_CROP_FLOATS_CPU = 1 << 21
+_CROP_FLOATS_GPU = 1 << 26
+_CUBIC = -0.5
+"""The cubic convolution parameter of Pillow and of torch's antialiased resize."""
+
+
+def resize_windows(photo: Tensor, boxes: Tensor, side: int) -> Tensor:
+    """Cut windows out of a photo and resize each, whole, to a square.
+
+    The resize is separable antialiased bicubic on the window's own pixels alone, as Pillow does
+    it on a cropped picture and open_clip in its `squash` mode, but without rounding to integers.
+
+    Args:
+        photo: [H, W, 3] uint8.
+        boxes: [M, 4] integer left, upper, right, lower in photo pixels, right and lower
+            exclusive, on the photo's device.
+        side: pixels of the square.
+
+    Returns:
+        [M, 3, side, side] float32 in 0..255.
+    """
+    boxes = boxes.long()
+    widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    result = photo.new_empty((len(boxes), 3, side, side), dtype=torch.float32)
+    if not len(boxes):
+        return result
+    largest = int(torch.maximum(widths, heights).max())
+    smallest = int(torch.minimum(widths, heights).min())
+    # One matrix per window length; a window picks the matrices of its height and width.
+    lengths = torch.arange(smallest, largest + 1, device=photo.device)
+    matrices = _resize_matrices(lengths, side)
+    rows = _pad(photo, largest)
+    # Windows of like shape go together, so that little of a padded piece is padding.
+    order = torch.argsort(widths * (largest + 1) + heights, stable=True)
+    budget = _CROP_FLOATS_CPU if photo.device.type == "cpu" else _CROP_FLOATS_GPU
+    for part in torch.split(order, max(1, budget // (3 * largest * largest))):
+        wide, high = int(widths[part].max()), int(heights[part].max())
+        corners = rows.unfold(0, high, 1).unfold(1, 3 * wide, 3)
+        pieces = corners[boxes[part, 1], boxes[part, 0]].float()  # [B, high, wide * 3]
+        vertical = matrices[heights[part] - smallest, :, :high]
+        horizontal = matrices[widths[part] - smallest, :, :wide]
+        # Clamped in between too, because Pillow stores the half-way picture in bytes.
+        flat = torch.bmm(vertical, pieces).clamp_(0, 255)
+        flat = flat.view(len(part), side, wide, 3).permute(0, 3, 1, 2)
+        flat = flat.reshape(len(part), 3 * side, wide)
+        squares = torch.bmm(flat, horizontal.transpose(1, 2)).clamp_(0, 255)
+        result[part] = squares.view(len(part), 3, side, side)
+    return result
+
+
+def _resize_matrices(lengths: Tensor, side: int) -> Tensor:
+    """Return [len(lengths), side, longest] weights of input pixels per output pixel, zero-padded.
+
+    An output pixel averages the input within two (downscaled) pixels of its centre, weighted by
+    the cubic kernel; weights that fall outside the window are dropped and the rest rescaled.
+    """
+    count = lengths.double()[:, None, None]
+    longest = int(lengths.max())
+    output = torch.arange(side, dtype=torch.float64, device=lengths.device)[None, :, None]
+    pixel = torch.arange(longest, dtype=torch.float64, device=lengths.device)[None, None, :]
+    scale = count / side
+    distance = (pixel + 0.5 - (output + 0.5) * scale) / scale.clamp(min=1)
+    weights = _cubic(distance) * (pixel < count)
+    return (weights / weights.sum(dim=-1, keepdim=True)).float()
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    x = distance.abs()
+    near = ((_CUBIC + 2) * x - (_CUBIC + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * _CUBIC
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+
+
+def _pad(photo: Tensor, margin: int) -> Tensor:
+    """Return the photo as [H + margin, (W + margin) * 3], so that any padded piece lies inside."""
+    height, width, _ = photo.shape
+    padded = photo.new_zeros((height + margin, width + margin, 3))
+    padded[:height, :width] = photo
+    return padded.view(height + margin, -1)

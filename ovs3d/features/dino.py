@@ -1,0 +1,153 @@
+"""The DINO encoder: one token per patch of a whole view, from a self-supervised ViT."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ovs3d.errors import WeightsError
+from ovs3d.features.weights import hub_file, model_digest, nearest, one_line, read_json
+
+PRETRAINED = "pretrained"
+"""Value of `dino_features.weights` for timm's own weights of a model."""
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class DinoEncoder:
+    """A timm ViT ready for inference on photos of any size.
+
+    Attributes:
+        name: the `model` parameter that it was loaded by.
+        digest: SHA-256 of configuration and weights.
+        dim: length of the tokens.
+        patch: side in pixels of a token's patch.
+    """
+
+    name: str
+    digest: str
+    dim: int
+    patch: int
+    model: nn.Module
+    mean: Tensor
+    std: Tensor
+
+    @torch.no_grad()
+    def tokens(self, photo: Tensor, final_norm: bool) -> Tensor:
+        """Encode a photo.
+
+        Args:
+            photo: [h, w, 3] uint8; rows and columns that fill no patch are left out at the
+                lower and the right border.
+            final_norm: take the last block's output after the final layer norm, not before.
+
+        Returns:
+            [h // patch, w // patch, dim] float32, on the encoder's device; class and register
+            tokens left out.
+        """
+        height, width = (side // self.patch * self.patch for side in photo.shape[:2])
+        pixels = photo[:height, :width].to(self.mean.device).permute(2, 0, 1)[None].float()
+        pixels = (pixels - 255 * self.mean) / (255 * self.std)
+        [maps] = self.model.forward_intermediates(  # type: ignore[operator]
+            pixels, indices=1, norm=final_norm, intermediates_only=True
+        )
+        tokens: Tensor = maps[0].permute(1, 2, 0).float().contiguous()
+        return tokens
+
+
+def load_dino(model: str, weights: str, device: torch.device) -> DinoEncoder:
+    """Load a ViT through timm.
+
+    Args:
+        model: a name that timm knows, or the path of a .json with `model` (timm name), `kwargs`
+            (arguments of `timm.create_model`), `mean` and `std` (of 0..1 RGB).
+        weights: `pretrained`, or the path of a weights file.
+        device: where it runs.
+
+    Raises:
+        WeightsError: the model is unknown or no ViT, its weights were not found or do not fit it.
+    """
+    # Random initial weights are drawn and thrown away; nobody's random numbers should change.
+    with torch.random.fork_rng(devices=[]):
+        if model.endswith(".json"):
+            network, configuration = _from_file(Path(model), weights)
+        else:
+            network, configuration = _from_name(model, weights)
+    network = network.eval().requires_grad_(False)
+    digest = model_digest(network, configuration)
+    return DinoEncoder(
+        name=model,
+        digest=digest,
+        dim=int(network.num_features),  # type: ignore[arg-type]
+        patch=_patch_side(network, model),
+        model=network.to(device),
+        mean=torch.tensor(configuration["mean"], device=device).view(1, 3, 1, 1),
+        std=torch.tensor(configuration["std"], device=device).view(1, 3, 1, 1),
+    )
+
+
+def _from_file(path: Path, weights: str) -> tuple[nn.Module, dict[str, Any]]:
+    content = read_json(path, "dino_features.model")
+    missing = {"model", "mean", "std"} - set(content)
+    if missing:
+        raise WeightsError(f"{path}: lacks {', '.join(sorted(missing))}")
+    network = _create(str(content["model"]), content.get("kwargs", {}), str(path))
+    file = Path(weights)
+    if not file.is_file():
+        raise WeightsError(f"{path}: no weights file {file}; set dino_features.weights to one")
+    try:
+        network.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise WeightsError(f"{file}: not the weights of {path} ({one_line(error)})") from None
+    keys = ("model", "kwargs", "mean", "std")
+    return network, {key: content[key] for key in keys if key in content}
+
+
+def _from_name(name: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
+    try:
+        known = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    # timm says so of the tag behind the dot, and returns nothing for an unknown name before it.
+    except RuntimeError:
+        known = None
+    if known is None:
+        options = timm.list_models("vit_*", pretrained=True)
+        raise WeightsError(f"timm knows no model '{name}'; nearest: {nearest(name, options)}")
+    if weights == PRETRAINED:
+        remedy = "download it on a machine with network and set dino_features.weights to its path"
+        file = hub_file(known.hf_hub_id or f"timm/{name}", _HUB_FILES, name, remedy)
+    else:
+        file = Path(weights)
+    if not file.is_file():
+        raise WeightsError(
+            f"{name}: no weights file {file}; set dino_features.weights to one, or to {PRETRAINED}"
+        )
+    arguments = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
+    network = _create(name, arguments, str(file))
+    return network, {"model": name, "mean": list(known.mean), "std": list(known.std)}
+
+
+def _create(name: str, arguments: dict[str, Any], where: str) -> nn.Module:
+    if not timm.is_model(name):
+        raise WeightsError(
+            f"{where}: timm knows no model '{name}'; nearest: {nearest(name, timm.list_models())}"
+        )
+    try:
+        network: nn.Module = timm.create_model(
+            name, **{"num_classes": 0, "dynamic_img_size": True, **arguments}
+        )
+    # Wrong arguments, or any of safetensors', pickle's and torch's errors.
+    except Exception as error:
+        raise WeightsError(f"{where}: does not fit {name} ({one_line(error)})") from None
+    return network
+
+
+def _patch_side(network: nn.Module, model: str) -> int:
+    side = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    if side is None or side[0] != side[1] or not hasattr(network, "forward_intermediates"):
+        raise WeightsError(f"{model}: no ViT with square patches; DINO tokens need one")
+    return int(side[0])

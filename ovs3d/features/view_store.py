@@ -1,0 +1,237 @@
+"""What the feature stores share: one shard per view, resumable, safe with several writers.
+
+A store is a Zarr v3 group. Its attributes say what it was made from; a fingerprint over them
+decides whether a store on disk is continued or started over. The array of a stage's results has
+one shard per view, named `c.<row>.0...`; Zarr renames a shard into place when it is whole, so a
+view is done when its shard exists, and writers on different views never touch the same file.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from torch import Tensor
+from zarr.codecs import BloscCodec
+
+from ovs3d.errors import StoreError
+from ovs3d.files import atomic_path
+
+VERSION = 1
+CHUNK_NAMES: dict[str, Any] = {"name": "default", "separator": "."}
+"""Shards as `c.<row>.0`, without a folder for each."""
+
+
+class ViewStore:
+    """What both stores share: opening, resuming, and one result array with a shard per view."""
+
+    _STAGE: ClassVar[str]
+    _ARRAY: ClassVar[str]
+
+    def __init__(self, path: Path) -> None:
+        """Open what is on disk, complete or not.
+
+        Raises:
+            StoreError: there is no store at `path`, or it is not one of this kind and version.
+        """
+        self.path = path
+        try:
+            group = zarr.open_group(path, mode="r+", zarr_format=3)
+            self.attributes: dict[str, Any] = dict(group.attrs)
+            self._check_kind()
+            self._results = open_array(group, self._ARRAY)
+            self.views: tuple[int, ...] = tuple(self.attributes["views"])
+            self.dim: int = self.attributes["dim"]
+            self.encoder_digest: str = self.attributes["encoder_digest"]
+            self._read_attributes(group)
+        # What Zarr and JSON raise for missing, foreign or broken metadata.
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._broken(path, error) from None
+        self._row_of = {view: row for row, view in enumerate(self.views)}
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a finished store for reading.
+
+        Raises:
+            StoreError: there is none, it is foreign or of another version, views are missing, or
+                the file of a view is cut off.
+        """
+        store = cls(path)
+        for view in store.views:
+            store._verify(view)
+        return store
+
+    def has(self, view: int) -> bool:
+        """Tell whether the results of a view are there and readable."""
+        try:
+            self._verify(view)
+        except StoreError:
+            return False
+        return True
+
+    def missing(self) -> tuple[int, ...]:
+        """Return the views that are still to be written."""
+        return tuple(view for view in self.views if not self.has(view))
+
+    def write(self, view: int, values: Tensor) -> None:
+        """Store the results of one view as float16.
+
+        Args:
+            view: photo index, one of `views`.
+            values: as one row of the result array, any float type and device.
+
+        Raises:
+            StoreError: a value is not finite in float16.
+        """
+        halves = values.cpu().half().numpy()
+        if not np.isfinite(halves).all():
+            raise StoreError(f"{self.path}: view {view} has values that float16 cannot hold")
+        self._results[self._row(view)] = halves
+
+    def finish(self) -> None:
+        """Remove what killed writers left behind, once all views are there."""
+        for leftover in self.path.rglob("*.partial"):
+            leftover.unlink()
+        for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            shutil.rmtree(leftover)
+
+    def bytes_on_disk(self) -> int:
+        """Return the size of all files."""
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
+    @classmethod
+    def _resume(
+        cls, path: Path, attributes: Mapping[str, Any], build: Callable[[zarr.Group], None]
+    ) -> Self:
+        """Open the store at `path` if it was made from the same things, else start it over."""
+        sealed = _seal({"format": f"ovs3d.{cls._STAGE}", "version": VERSION, **attributes})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent):
+            try:
+                store = cls(path)
+                if store.attributes == sealed:
+                    return store
+            except StoreError:
+                pass
+            if path.is_file():
+                path.unlink()
+            # Whole before it is in place, so that a reader never meets half a store.
+            with atomic_path(path) as temporary:
+                group = zarr.create_group(temporary, zarr_format=3, attributes=sealed)
+                build(group)
+            return cls(path)
+
+    def _read_attributes(self, group: zarr.Group) -> None:
+        raise NotImplementedError
+
+    def _row(self, view: int) -> int:
+        if view not in self._row_of:
+            known = ", ".join(map(str, self.views))
+            raise StoreError(f"{self.path}: has no features of view {view}, only of {known}")
+        return self._row_of[view]
+
+    def _shard(self, view: int) -> Path:
+        tail = ".0" * (self._results.ndim - 1)
+        return self.path / self._ARRAY / f"c.{self._row(view)}{tail}"
+
+    def _read(self, view: int) -> NDArray[np.float16]:
+        try:
+            values = np.asarray(self._results[self._row(view)])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._broken(self._shard(view), error) from None
+        return values
+
+    def _verify(self, view: int) -> None:
+        """Check that a view's shard is there, and by its index and one chunk that it is whole."""
+        shard = self._shard(view)
+        if shard.is_file() and not shard.stat().st_size:
+            # Zarr reads an empty shard as one of zeros.
+            raise self._broken(shard, EOFError("the file is empty"))
+        if not shard.is_file():
+            raise StoreError(
+                f"{shard}: view {view} is missing; finish the store with "
+                f"`dvc repro {self._STAGE}` or fetch it with `dvc pull`"
+            )
+        try:
+            np.asarray(self._results[(self._row(view), *[0] * (self._results.ndim - 1))])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._broken(shard, error) from None
+
+    def _check_kind(self) -> None:
+        expected = f"ovs3d.{self._STAGE}"
+        if self.attributes.get("format") != expected:
+            raise ValueError(f"its format is {self.attributes.get('format')}, not {expected}")
+        if self.attributes.get("version") != VERSION:
+            raise ValueError(f"its version is {self.attributes.get('version')}, not {VERSION}")
+
+    def _broken(self, path: Path, error: BaseException) -> StoreError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return StoreError(
+            f"{path}: no readable {self._STAGE} store ({reason}); restore it with `dvc checkout` "
+            f"or remake it with `dvc repro {self._STAGE}`"
+        )
+
+
+def codec(dtype: np.dtype[Any]) -> BloscCodec:
+    """Return the compressor of an array."""
+    return BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=dtype.itemsize)
+
+
+def create_results(
+    group: zarr.Group, name: str, shape: tuple[int, ...], tile: tuple[int, ...]
+) -> None:
+    """Create a float16 array with one shard per index of the first axis, cut into tiles."""
+    chunks = (1, *tile, shape[-1])
+    shards = [
+        1,
+        *(-(-side // step) * step for side, step in zip(shape[1:], chunks[1:], strict=True)),
+    ]
+    group.create_array(
+        name,
+        shape=shape,
+        dtype="float16",
+        chunks=chunks,
+        shards=tuple(shards),
+        compressors=codec(np.dtype("float16")),
+        fill_value=0,
+        chunk_key_encoding=CHUNK_NAMES,
+    )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other writers from looking into a folder while this one may replace its store."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _seal(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes as JSON gives them back, with a fingerprint over all of them."""
+    text = json.dumps(attributes, sort_keys=True)
+    plain: dict[str, Any] = json.loads(text)
+    return {**plain, "fingerprint": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def open_array(group: zarr.Group, name: str) -> zarr.Array:  # type: ignore[type-arg]
+    """Return an array of a group.
+
+    Raises:
+        KeyError, TypeError: there is no such member, or it is a group.
+    """
+    member = group[name]
+    if not isinstance(member, zarr.Array):
+        raise TypeError(f"{name} is no array")
+    return member

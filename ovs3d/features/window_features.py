@@ -1,0 +1,155 @@
+"""Pixel features from windows (Algorithm 1): the mean of the windows that cover a pixel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag, normalize
+
+from ovs3d.features.windows import Lattice
+
+_PIXELS_PER_CHUNK = 2048
+"""Pixels of a dense map that are gathered at a time: about 100 MB at 3 scales of 512 numbers."""
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Where the windows that can cover a pixel stand among those of one scale.
+
+    A window reaches at most one stride beyond its square, so these are a block of the lattice:
+    as many rows and columns for every pixel, starting at a row and a column looked up here.
+    """
+
+    first_columns: Tensor
+    """[width] int64."""
+    first_rows: Tensor
+    """[height] int64, times the number of columns, plus the first window of the scale."""
+    block: Tensor
+    """[K] int64 steps from the first window of a block to each of them."""
+
+
+class WindowFeatures:
+    """The windows of some views in memory, on one device, gathered as pixel features.
+
+    Attributes:
+        views: photo indices in the order of the tensors.
+        width: of the working image, in pixels.
+        height: of the working image, in pixels.
+        scales: N_s.
+        dim: D.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[int],
+        size: tuple[int, int],
+        lattices: Sequence[Lattice],
+        embeddings: Tensor,
+        boxes: Tensor,
+    ) -> None:
+        """Keep the windows and look up which of them can cover which pixel.
+
+        Args:
+            views: V photo indices.
+            size: width and height of the working image.
+            lattices: of the scales.
+            embeddings: [V, M, D] float16, the windows of all scales one after the other.
+            boxes: [V, M, 4] int16 as from `windows`, on the device of `embeddings`.
+        """
+        self.views = tuple(views)
+        self.width, self.height = size
+        self.scales = len(lattices)
+        self.dim = embeddings.shape[2]
+        device = embeddings.device
+        self._embeddings = embeddings.flatten(0, 1)
+        # One box is one 8-byte number: a gather of these is several times faster.
+        self._boxes = boxes.flatten(0, 1).contiguous().view(torch.int64).flatten()
+        self._scales = _block_tables(lattices, self.width, self.height, device)
+        # An unknown view points behind the last window, where indexing fails.
+        first = torch.full((max(self.views) + 1,), len(self._embeddings), dtype=torch.int64)
+        first[list(self.views)] = torch.arange(len(self.views)) * boxes.shape[1]
+        self._first_window = first.to(device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the windows are."""
+        return self._embeddings.device
+
+    def gather(self, views: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
+        """Return the features of pixels, each the plain mean of the windows that cover it.
+
+        Args:
+            views: [N] int64 photo indices.
+            ys, xs: [N] int64 rows and columns of the working images.
+
+        Returns:
+            [N, N_s, D] float32, not normalised. The sums are rounded to float16 once, which
+            changes directions by less than 1e-6 in cosine.
+        """
+        result = torch.empty((len(ys), self.scales, self.dim), device=self.device)
+        first_window = self._first_window[views]
+        position = torch.stack([xs, ys], dim=1).to(torch.int16)[:, None]
+        for index, scale in enumerate(self._scales):
+            corner = first_window + scale.first_rows[ys] + scale.first_columns[xs]
+            candidates = corner[:, None] + scale.block
+            boxes = self._boxes[candidates].view(torch.int16).view(*candidates.shape, 4)
+            covers = ((boxes[..., :2] <= position) & (boxes[..., 2:] > position)).all(dim=-1)
+            counts = covers.sum(dim=1)
+            sums = embedding_bag(
+                candidates[covers], self._embeddings, counts.cumsum(0) - counts, mode="sum"
+            )
+            torch.div(sums.float(), counts[:, None], out=result[:, index])
+        return result
+
+    def relevancy(self, view: int, text: Tensor) -> Tensor:
+        """Return the cosines between texts and the features of every pixel of a view.
+
+        Args:
+            view: photo index.
+            text: [C, D] unit vectors on the windows' device.
+
+        Returns:
+            [C, N_s, height, width] float32 in [-1, 1]. Pixel features are made in pieces, so
+            memory beyond the result stays bounded.
+        """
+        result = torch.empty((len(text), self.scales, self.height * self.width), device=self.device)
+        pixels = torch.arange(self.height * self.width, device=self.device)
+        for chunk in torch.split(pixels, _PIXELS_PER_CHUNK):
+            features = self.gather(
+                torch.full_like(chunk, view), chunk // self.width, chunk % self.width
+            )
+            cosines = normalize(features, dim=-1) @ text.T  # [n, N_s, C]
+            result[:, :, chunk[0] : chunk[-1] + 1] = cosines.permute(2, 1, 0)
+        return result.view(len(text), self.scales, self.height, self.width)
+
+
+def _block_tables(
+    lattices: Sequence[Lattice], width: int, height: int, device: torch.device
+) -> list[_Scale]:
+    scales, first_window = [], 0
+    for lattice in lattices:
+        columns = len(lattice.lefts)
+        first_columns, across = _blocks(lattice.lefts, lattice, width)
+        first_rows, down = _blocks(lattice.uppers, lattice, height)
+        block = torch.arange(down)[:, None] * columns + torch.arange(across)
+        scales.append(
+            _Scale(
+                first_columns.to(device),
+                (first_rows * columns + first_window).to(device),
+                block.flatten().to(device),
+            )
+        )
+        first_window += lattice.count
+    return scales
+
+
+def _blocks(starts: Sequence[int], lattice: Lattice, length: int) -> tuple[Tensor, int]:
+    """Return per pixel the first square that can reach it, and how many can at most."""
+    pixel, start = torch.arange(length), torch.tensor(starts)
+    reach = lattice.size + lattice.stride
+    first = torch.searchsorted(start, pixel - reach, right=True)
+    behind = torch.searchsorted(start, pixel + lattice.stride, right=True)
+    count = int((behind - first).max())
+    # Blocks of equal size: those at the far border start earlier instead of ending beyond it.
+    return first.clamp(max=len(starts) - count), count

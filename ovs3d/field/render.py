@@ -1,0 +1,292 @@
+"""Rays to samples to pixels: marching with empty-space skipping, and compositing.
+
+Samples of all rays lie one after another; ray r owns those from `offsets[r]` to `offsets[r + 1]`,
+front to back. Opacity a, transmittance T and weights w = T a are NeRF's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from ovs3d.field.model import Field
+
+# Positions that are tested against the occupancy mask at a time; bounds the memory of marching.
+_POSITIONS_PER_CHUNK = 1 << 19
+
+
+@dataclass(frozen=True, eq=False)
+class RaySamples:
+    """The samples that matter to the pixels of some rays.
+
+    Attributes:
+        offsets: int64 `[R + 1]`, first sample of each ray.
+        points: `[N, 3]`, grid coordinates in [-1, 1].
+        weights: `[N]`, contribution of each sample to its pixel.
+        depth: `[R]`, weighted mean depth along the direction given (z-depth if its camera-z is 1),
+            over all samples, also those too light to be kept; 0 for an empty ray.
+        opacity: `[R]`, sum of all weights.
+    """
+
+    offsets: Tensor
+    points: Tensor
+    weights: Tensor
+    depth: Tensor
+    opacity: Tensor
+
+    @property
+    def rows(self) -> Tensor:
+        """Ray number of each sample, int64 `[N]`."""
+        return ray_of_sample(self.offsets, len(self.weights))
+
+    def select(self, rays: Tensor) -> "RaySamples":
+        """Return the samples of some rays, int64 `[B]`, in that order."""
+        first = self.offsets[rays]
+        offsets = _offsets(self.offsets[rays + 1] - first)
+        rows = ray_of_sample(offsets, int(offsets[-1]))
+        index = torch.arange(len(rows), device=rows.device) + (first - offsets[:-1])[rows]
+        return RaySamples(
+            offsets, self.points[index], self.weights[index], self.depth[rays], self.opacity[rays]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """Pixels of rays: color `[R, 3]` in [0, 1], depth `[R]` in world units, opacity `[R]`."""
+
+    color: Tensor
+    depth: Tensor
+    opacity: Tensor
+
+
+@torch.no_grad()
+def march(field: Field, origins: Tensor, directions: Tensor, weight_threshold: float) -> RaySamples:
+    """Find the samples of rays and their weights; density is taken as it is, without gradient.
+
+    Args:
+        field: the field; what its occupancy leaves out is skipped.
+        origins: `[R, 3]`, world.
+        directions: `[R, 3]`, world, camera-z 1 for depth to be z-depth.
+        weight_threshold: samples of at most this weight are left out.
+    """
+    chunks = [chunk for _, chunk in _march_chunks(field, origins, directions, weight_threshold)]
+    counts = torch.cat([chunk.offsets.diff() for chunk in chunks])
+    return RaySamples(
+        _offsets(counts),
+        torch.cat([chunk.points for chunk in chunks]),
+        torch.cat([chunk.weights for chunk in chunks]),
+        torch.cat([chunk.depth for chunk in chunks]),
+        torch.cat([chunk.opacity for chunk in chunks]),
+    )
+
+
+@torch.no_grad()
+def render_rays(
+    field: Field, origins: Tensor, directions: Tensor, weight_threshold: float = 1e-4
+) -> Rendered:
+    """Render rays; where nothing stops a ray its pixel stays black.
+
+    Args:
+        field: the field.
+        origins: `[R, 3]`, world.
+        directions: `[R, 3]`, world, camera-z 1 for depth to be z-depth.
+        weight_threshold: samples of at most this weight get no colour.
+    """
+    colors, depths, opacities = [], [], []
+    for rays, samples in _march_chunks(field, origins, directions, weight_threshold):
+        colors.append(shade(field, samples, directions[rays]))
+        depths.append(samples.depth)
+        opacities.append(samples.opacity)
+    return Rendered(torch.cat(colors), torch.cat(depths), torch.cat(opacities))
+
+
+def shade(field: Field, samples: RaySamples, directions: Tensor) -> Tensor:
+    """Return the colours `[R, 3]` of rays seen along `directions` `[R, 3]`; differentiable."""
+    features = field.features(samples.points)
+    colors = field.colors(features, directions[samples.rows])
+    return composite(colors, samples.weights, samples.offsets)
+
+
+def trace(
+    field: Field, origins: Tensor, directions: Tensor, jitter: Tensor | float = 0.5
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Place samples on rays, a whole number of steps apart, where space is occupied.
+
+    Args:
+        field: its grid, step and occupancy are used.
+        origins: `[R, 3]`, world.
+        directions: `[R, 3]`, world.
+        jitter: offset of the first sample in steps, in [0, 1), `[R]` or one for all.
+
+    Returns:
+        points `[N, 3]`, grid coordinates; how many steps along its ray each lies, `[N]`; offsets
+        `[R + 1]`.
+    """
+    ends = field.space.segments(origins, directions)
+    return _Steps(field, *ends).occupied(slice(None), jitter)
+
+
+def sample_weights(optical_depth: Tensor, offsets: Tensor) -> Tensor:
+    """Return `T_i a_i` with `a_i = 1 - exp(-optical_depth_i)`; differentiable.
+
+    Args:
+        optical_depth: `[N]`, density times step length, at least 0.
+        offsets: int64 `[R + 1]`.
+
+    Returns:
+        `[N]`, at most 1 in sum over a ray.
+    """
+    weights: Tensor = _Weights.apply(optical_depth, offsets)  # type: ignore[no-untyped-call]
+    return weights
+
+
+def composite(values: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
+    """Sum weighted samples per ray, in order; differentiable in values and weights.
+
+    Args:
+        values: `[N, K]`.
+        weights: `[N]`.
+        offsets: int64 `[R + 1]`.
+
+    Returns:
+        `[R, K]`, zero for rays without samples.
+    """
+    sums: Tensor = _Composite.apply(values, weights, offsets)  # type: ignore[no-untyped-call]
+    return sums
+
+
+def keep_heavy(weights: Tensor, offsets: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """Return which samples `[M]` weigh more than a threshold, and the offsets `[R + 1]` of those."""
+    heavy = weights > threshold
+    return heavy.nonzero().view(-1), _offsets(heavy)[offsets]
+
+
+def ray_of_sample(offsets: Tensor, total: int) -> Tensor:
+    """Return the ray number of each of `total` samples, int64 `[N]`."""
+    rays = torch.arange(len(offsets) - 1, device=offsets.device)
+    return torch.repeat_interleave(rays, offsets.diff(), output_size=total)
+
+
+class _Steps:
+    """Equidistant positions on segments of the cube and which of them are occupied."""
+
+    def __init__(self, field: Field, start: Tensor, end: Tensor) -> None:
+        # Positions in node units: the integer part is the voxel.
+        self.scale = start.new_tensor([(nodes - 1) / 2 for nodes in field.config.grid])
+        self.start = (start + 1) * self.scale
+        span = (end - start) * self.scale
+        length = span.norm(dim=1)
+        self.counts = length / field.config.step_voxels
+        self.step = span / self.counts.clamp_min(1e-6)[:, None]
+        self.most = int(self.counts.max().ceil()) if len(start) else 0
+        self.mask = field.occupancy
+
+    def chunks(self) -> Iterator[slice]:
+        """Divide the rays so that a chunk tests a bounded number of positions."""
+        rays = max(1, _POSITIONS_PER_CHUNK // max(1, self.most))
+        for first in range(0, max(1, len(self.counts)), rays):
+            yield slice(first, first + rays)
+
+    def occupied(self, rays: slice, jitter: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+        """Return points, steps and offsets of some rays, as `trace` does."""
+        start, step, counts = self.start[rays], self.step[rays], self.counts[rays, None]
+        steps = torch.arange(self.most, dtype=start.dtype, device=start.device)
+        steps = steps + (jitter[:, None] if isinstance(jitter, Tensor) else jitter)
+        inside = steps < counts
+        # Positions past the end stay on the segment, so that their index is within the mask.
+        steps = torch.minimum(steps, counts)
+        index = torch.zeros_like(steps, dtype=torch.int32)
+        for axis, nodes in enumerate(self.mask.shape):
+            position = torch.addcmul(start[:, axis, None], steps, step[:, axis, None])
+            index.mul_(nodes).add_(position.to(torch.int32))
+        occupied = self.mask.view(-1)[index].bool() & inside
+        row, column = occupied.nonzero(as_tuple=True)
+        at = steps[row, column]
+        points = torch.addcmul(start[row], at[:, None], step[row])
+        return points / self.scale - 1, at, _offsets(occupied.sum(dim=1))
+
+
+def _march_chunks(
+    field: Field, origins: Tensor, directions: Tensor, weight_threshold: float
+) -> Iterator[tuple[slice, RaySamples]]:
+    table = field.density_table()
+    steps = _Steps(field, *field.space.segments(origins, directions))
+    for rays in steps.chunks():
+        points, _, offsets = steps.occupied(rays, 0.5)
+        weights = sample_weights(field.optical_depth(points, table), offsets)
+        rows = ray_of_sample(offsets, len(points))
+        depths = field.space.depths(origins[rays][rows], directions[rays][rows], points)
+        totals = composite(torch.stack([depths, torch.ones_like(depths)], dim=1), weights, offsets)
+        depth, opacity = totals.unbind(dim=1)
+        kept, offsets = keep_heavy(weights, offsets, weight_threshold)
+        yield (
+            rays,
+            RaySamples(
+                offsets, points[kept], weights[kept], depth / opacity.clamp_min(1e-6), opacity
+            ),
+        )
+
+
+def _offsets(counts: Tensor) -> Tensor:
+    """Return the running total with a leading zero, int64."""
+    return functional.pad(counts.cumsum(dim=0), (1, 0))
+
+
+class _Context(torch.autograd.function.FunctionCtx):
+    """What the functions below keep for their gradients."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+
+
+class _Weights(torch.autograd.Function):
+    """Weights of all rays by one running sum, in float64 because it runs over all rays."""
+
+    @staticmethod
+    def forward(ctx: _Context, optical_depth: Tensor, offsets: Tensor) -> Tensor:
+        total = functional.pad(optical_depth.cumsum(dim=0, dtype=torch.float64), (1, 0))
+        rows = ray_of_sample(offsets, len(optical_depth))
+        start = total[offsets[:-1]][rows]
+        before = torch.exp(start - total[:-1]).to(optical_depth.dtype)
+        weights = before * -torch.expm1(-optical_depth)
+        ctx.save_for_backward(weights, before, offsets, rows)
+        return weights
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None]:
+        weights, before, offsets, rows = ctx.saved_tensors
+        # d w_k / d x_k = T_k+1, and d w_i / d x_k = -w_i for every i behind k.
+        total = functional.pad((gradient * weights).cumsum(dim=0, dtype=torch.float64), (1, 0))
+        behind = (total[offsets[1:]][rows] - total[1:]).to(gradient.dtype)
+        return gradient * (before - weights) - behind, None
+
+
+class _Composite(torch.autograd.Function):
+    """Segment sums by `embedding_bag`, which reads every sample once and adds in order."""
+
+    @staticmethod
+    def forward(ctx: _Context, values: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
+        ctx.save_for_backward(values, weights, offsets)
+        if not len(values):
+            return values.new_zeros(len(offsets) - 1, values.shape[1])
+        return functional.embedding_bag(
+            torch.arange(len(values), device=values.device),
+            values,
+            offsets,
+            mode="sum",
+            per_sample_weights=weights,
+            include_last_offset=True,
+        )
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        values, weights, offsets = ctx.saved_tensors
+        spread = gradient[ray_of_sample(offsets, len(values))]
+        by_value = spread * weights[:, None] if ctx.needs_input_grad[0] else None
+        by_weight = (spread * values).sum(dim=1) if ctx.needs_input_grad[1] else None
+        return by_value, by_weight, None

@@ -1,0 +1,165 @@
+"""Training of the radiance field from posed photos (TensoRF, Chen et al. 2022)."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ovs3d.device import adam, make_generator
+from ovs3d.field.model import Field, FieldConfig
+from ovs3d.field.render import composite, keep_heavy, ray_of_sample, sample_weights, trace
+from ovs3d.params import ReconstructParams
+from ovs3d.progress import progress
+from ovs3d.reconstruct.losses import distortion, total_variation
+from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
+from ovs3d.scene.cameras import Cameras
+from ovs3d.scene.dataset import Photos
+from ovs3d.scene.space import Space, choose_space
+
+LOG_EVERY = 50
+"""Iterations per entry of the history."""
+
+# Total variation is smooth in time: every fourth iteration, four times as strong, does the same.
+_TV_EVERY = 4
+
+
+def train_field(
+    photos: Photos,
+    cameras: Cameras,
+    train_views: tuple[int, ...],
+    params: ReconstructParams,
+    seed: int,
+    device: torch.device,
+) -> tuple[Field, list[dict[str, Any]]]:
+    """Fit a field to the photos of the training views.
+
+    Args:
+        photos: all photos of the scene.
+        cameras: their poses.
+        train_views: photo indices; those without a pose are passed over.
+        params: section `reconstruct`.
+        seed: of initial values, ray order and jitter.
+        device: where to train and where the field ends up.
+
+    Returns:
+        The field, and per `LOG_EVERY` iterations a dict of `step`, `loss` (all terms) and `psnr`
+        (dB, of the batches since the last entry).
+    """
+    views = tuple(view for view in train_views if view in cameras.views)
+    pool = load_rays(photos, cameras, views, params.downscale, device)
+    return fit(pool, choose_space(cameras, params.space), params, seed)
+
+
+def fit(
+    pool: RayPool, space: Space, params: ReconstructParams, seed: int
+) -> tuple[Field, list[dict[str, Any]]]:
+    """Fit a field to rays; device, arguments and result are those of `train_field`."""
+    trainer = _Trainer(pool, space, params, seed)
+    history: list[dict[str, Any]] = []
+    with progress("reconstruct", params.iterations, "iterations") as advance:
+        errors, losses = [], []
+        for step in range(1, params.iterations + 1):
+            loss, error = trainer.step(step)
+            losses.append(loss)
+            errors.append(error)
+            if step % LOG_EVERY == 0 or step == params.iterations:
+                psnr = -10 * math.log10(max(float(torch.stack(errors).mean()), 1e-10))
+                loss_mean = float(torch.stack(losses).mean())
+                history.append({"step": step, "loss": loss_mean, "psnr": psnr})
+                advance(len(losses), note=f"{psnr:.2f} dB")
+                errors, losses = [], []
+    trainer.field.update_occupancy()
+    return trainer.field, history
+
+
+class _Trainer:
+    """A field in training: one `step` a call, growing and pruning on schedule."""
+
+    def __init__(self, pool: RayPool, space: Space, params: ReconstructParams, seed: int) -> None:
+        self.pool = pool
+        self.params = params
+        self.generator = make_generator(seed, pool.directions.device)
+        self.sampler = BatchSampler(len(pool), params.batch, self.generator)
+        config = FieldConfig(
+            space=space,
+            grid=space.grid(params.voxels_start),
+            density_ranks=params.density_ranks,
+            appearance_ranks=params.appearance_ranks,
+            appearance_dim=params.appearance_dim,
+            rgb_hidden=params.rgb_hidden,
+            step_voxels=params.step_voxels,
+            opacity_threshold=params.opacity_threshold,
+        )
+        self.field = Field(config, self.generator)
+        self.optimizer = self._new_optimizer()
+
+    def step(self, step: int) -> tuple[Tensor, Tensor]:
+        """Do iteration `step` (from 1); return loss and mean squared colour error, detached."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial"] * self.params.lr_decay ** (step / self.params.iterations)
+        origins, directions, target = self.pool.batch(self.sampler.next())
+        color, extra = self._render(origins, directions)
+        error = (color - target).square().mean()
+        loss = error + extra
+        if step % _TV_EVERY == 0:
+            loss = loss + _TV_EVERY * self._smoothness()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self._grow(step)
+        return loss.detach(), error.detach()
+
+    def _render(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Render rays on a random background; return colours and the distortion term."""
+        field, params = self.field, self.params
+        uniform = {"generator": self.generator, "device": origins.device}
+        jitter = torch.rand(len(origins), **uniform)
+        background = torch.rand(len(origins), 3, **uniform)
+        with torch.no_grad():
+            points, steps, offsets = trace(field, origins, directions, jitter)
+        depth = field.optical_depth(points, field.density_table())
+        weights = sample_weights(depth, offsets)
+        heavy, heavy_offsets = keep_heavy(weights.detach(), offsets, params.weight_threshold)
+        rows = ray_of_sample(heavy_offsets, len(heavy))
+        colors = field.colors(field.features(points[heavy]), directions[rows])
+        color = composite(colors, weights.index_select(0, heavy), heavy_offsets)
+        opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
+        # A background that cannot be learnt: only an opaque ray gets the colour right.
+        color = color + (1 - opacity) * background
+        if not params.distortion:
+            return color, color.new_zeros(())
+        step = params.step_voxels * field.space.voxel_size(math.prod(field.config.grid))
+        return color, params.distortion * distortion(weights, steps * step, offsets, step)
+
+    def _smoothness(self) -> Tensor:
+        density = total_variation(self.field.density) * self.params.tv_density
+        return density + total_variation(self.field.appearance) * self.params.tv_appearance
+
+    def _grow(self, step: int) -> None:
+        params = self.params
+        if step in params.upsample_at:
+            self.field = self.field.upsampled(self.field.space.grid(voxels_after(params, step)))
+            self.optimizer = self._new_optimizer()
+        elif step in params.occupancy_at:
+            self.field.update_occupancy(grow=1)
+
+    def _new_optimizer(self) -> torch.optim.Adam:
+        field, params = self.field, self.params
+        volumes = [*field.density.parameters(), *field.appearance.parameters()]
+        heads = [*field.basis.parameters(), *field.rgb.parameters()]
+        groups = [
+            {"params": volumes, "lr": params.lr_volumes, "initial": params.lr_volumes},
+            {"params": heads, "lr": params.lr_heads, "initial": params.lr_heads},
+        ]
+        return adam(groups)
+
+
+def voxels_after(params: ReconstructParams, step: int) -> int:
+    """Return the number of voxels once the growth at `step` is done: even steps in log space."""
+    done = sum(at <= step for at in params.upsample_at)
+    if done == len(params.upsample_at):
+        return params.voxels_end
+    share = done / len(params.upsample_at)
+    ratio = params.voxels_end / params.voxels_start
+    return round(params.voxels_start * ratio**share)

@@ -1,0 +1,185 @@
+"""COLMAP through its Python bindings: SIFT, matching and incremental mapping, repeatable.
+
+Two runs give the same bytes on any number of cores: image ids are fixed beforehand (left to
+COLMAP, they follow the order in which its threads finish), every RANSAC is seeded, and the bundle
+adjustment, whose sums depend on the number of threads, runs on one.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
+
+import pycolmap
+from PIL import Image
+
+from ovs3d.errors import ParamsError
+from ovs3d.params import PosesParams
+from ovs3d.progress import progress
+from ovs3d.scene.cameras import CAMERA_MODELS
+from ovs3d.scene.dataset import Photos, is_upright, load_photo
+
+SEQUENTIAL_OVERLAP = 10
+"""Sequential matching pairs a frame with so many next ones, and with those 2^k frames ahead."""
+
+# A smaller model than this is no scene.
+_MIN_MODEL = 3
+# Calls that matching is divided into, so that the bar moves and Ctrl-C is heard.
+_MATCH_CALLS = 20
+
+
+def run_colmap(
+    photos: Photos, params: PosesParams, seed: int, scratch: Path
+) -> pycolmap.Reconstruction | None:
+    """Reconstruct cameras and sparse points; one camera is shared by all photos.
+
+    Args:
+        photos: the scene's photos.
+        params: section `poses`.
+        seed: of all random choices.
+        scratch: an empty folder for the database.
+
+    Returns:
+        The model with the most photos, in COLMAP's frame, or None if no two photos go together.
+        The id of its image of view v is v + 1.
+
+    Raises:
+        ParamsError: the camera model is not supported.
+        SceneError: a photo cannot be decoded.
+    """
+    if params.camera_model not in CAMERA_MODELS:
+        raise ParamsError(
+            f"poses.camera_model: {params.camera_model} is not supported; use one of "
+            f"{', '.join(CAMERA_MODELS)}"
+        )
+    images, database = scratch / "images", scratch / "database.db"
+    with _quiet():
+        names = _prepare_photos(photos, images)
+        _create_database(photos, names, params.camera_model, database)
+        _extract(names, params, images, database)
+        _match(names, params.matching, seed, database)
+        model = _map(len(photos), seed, images, database)
+    if model is not None:
+        for image_id, image in model.images.items():
+            image.name = photos.names[image_id - 1]
+    return model
+
+
+def photo_pairs(count: int, matching: Literal["exhaustive", "sequential"]) -> list[tuple[int, int]]:
+    """List the pairs of views that are matched, each once, the smaller index first."""
+    pairs = combinations(range(count), 2)
+    if matching == "exhaustive":
+        return list(pairs)
+    return [
+        (first, second)
+        for first, second in pairs
+        if second - first <= SEQUENTIAL_OVERLAP or (second - first).bit_count() == 1
+    ]
+
+
+def _prepare_photos(photos: Photos, images: Path) -> list[str]:
+    """Check that every photo decodes and lay them out for COLMAP; return their names there.
+
+    COLMAP ignores the EXIF orientation and cannot take a name with a space in a list of pairs.
+    """
+    images.mkdir()
+    names = []
+    for view, path in enumerate(photos.paths):
+        pixels = load_photo(path, 1)
+        upright = is_upright(path)
+        names.append(f"{view:06d}{path.suffix.lower() if upright else '.png'}")
+        if upright:
+            (images / names[view]).symlink_to(path.resolve())
+        else:
+            Image.fromarray(pixels.numpy()).save(images / names[view])
+    return names
+
+
+def _create_database(photos: Photos, names: list[str], camera_model: str, database: Path) -> None:
+    options = pycolmap.ImageReaderOptions(camera_model=camera_model)
+    guess = pycolmap.infer_camera_from_image(photos.paths[0], options)
+    camera = pycolmap.Camera.create_from_model_name(
+        1, camera_model, guess.mean_focal_length(), photos.width, photos.height
+    )
+    camera.has_prior_focal_length = guess.has_prior_focal_length
+    with pycolmap.Database.open(database) as tables:
+        camera_id = tables.write_camera(camera, use_camera_id=True)
+        for view, name in enumerate(names):
+            image = pycolmap.Image(name=name, camera_id=camera_id, image_id=view + 1)
+            tables.write_image(image, use_image_id=True)
+
+
+def _extract(names: list[str], params: PosesParams, images: Path, database: Path) -> None:
+    options = pycolmap.FeatureExtractionOptions(use_gpu=False, max_image_size=params.max_image_size)
+    options.sift.max_num_features = params.max_features
+    batch = 2 * (os.cpu_count() or 1)
+    with progress("SIFT points", len(names), "photos") as advance:
+        for start in range(0, len(names), batch):
+            some = names[start : start + batch]
+            pycolmap.extract_features(database, images, some, extraction_options=options)
+            advance(len(some))
+
+
+def _match(
+    names: list[str], matching: Literal["exhaustive", "sequential"], seed: int, database: Path
+) -> None:
+    pairs = photo_pairs(len(names), matching)
+    options = pycolmap.FeatureMatchingOptions(use_gpu=False)
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = seed
+    batch = -(-len(pairs) // _MATCH_CALLS)
+    pairs_file = database.with_name("pairs.txt")
+    pairing = pycolmap.ImportedPairingOptions(match_list_path=pairs_file)
+    with progress("matching", len(pairs), "pairs") as advance:
+        for start in range(0, len(pairs), batch):
+            some = pairs[start : start + batch]
+            lines = [f"{names[first]} {names[second]}\n" for first, second in some]
+            pairs_file.write_text("".join(lines))
+            pycolmap.match_image_pairs(database, options, pairing, verification)
+            advance(len(some))
+
+
+def _map(count: int, seed: int, images: Path, database: Path) -> pycolmap.Reconstruction | None:
+    options = pycolmap.IncrementalPipelineOptions(
+        num_threads=1,
+        random_seed=seed,
+        min_model_size=_MIN_MODEL,
+        ba_refine_principal_point=False,
+    )
+    models_folder = database.with_name("models")
+    models_folder.mkdir()
+    placed = 0
+    with progress("placing cameras", count, "photos") as advance:
+
+        def on_placed(steps: int = 1) -> None:
+            # A model that is given up is started over, so COLMAP may place a photo twice.
+            nonlocal placed
+            steps = min(steps, count - placed)
+            placed += steps
+            advance(steps)
+
+        models = pycolmap.incremental_mapping(
+            database,
+            images,
+            models_folder,
+            options,
+            initial_image_pair_callback=lambda: on_placed(2),
+            next_image_callback=on_placed,
+        )
+    sizes = {
+        index: (model.num_reg_images(), model.num_points3D()) for index, model in models.items()
+    }
+    return models[max(sizes, key=lambda index: sizes[index])] if sizes else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep COLMAP's log off the terminal."""
+    level = pycolmap.logging.minloglevel
+    pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value
+    try:
+        yield
+    finally:
+        pycolmap.logging.minloglevel = level

@@ -1,0 +1,275 @@
+"""A scene as the user brings it: photos, labels, masks, and which views are held out."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ovs3d.errors import SceneError
+from ovs3d.params import Split
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""What Pillow, COLMAP and video tools all read."""
+MIN_SIDE = 64
+"""Pixels; below this neither SIFT nor the feature windows have anything to see."""
+NO_LABEL = 255
+"""Value of a mask pixel that no label covers, so a scene has at most 255 labels."""
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = 1
+_SIDEWAYS = (5, 6, 7, 8)
+# What Pillow raises for files that are no image, truncated or absurdly large.
+_DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos of a scene, all of one size, sorted by name; the position is the view index.
+
+    Attributes:
+        paths: one file per view.
+        width: pixels, upright (the camera's orientation tag applied).
+        height: pixels, upright.
+    """
+
+    paths: tuple[Path, ...]
+    width: int
+    height: int
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """File names without folder."""
+        return tuple(path.name for path in self.paths)
+
+
+def open_photos(images: Path) -> Photos:
+    """List the photos of a folder and check that they belong together.
+
+    Only headers are read; a photo that is cut off shows when `load_photo` decodes it.
+
+    Args:
+        images: folder with the photos; hidden files and other file types are passed over.
+
+    Raises:
+        SceneError: the folder is missing or holds no photo, a photo is unreadable, smaller than
+            `MIN_SIDE` or of another size than the first.
+    """
+    if not images.is_dir():
+        raise SceneError(f"{images}: no such folder; put the photos of the scene there")
+    files = sorted(path for path in images.iterdir() if not path.name.startswith("."))
+    paths = tuple(path for path in files if path.suffix.lower() in PHOTO_SUFFIXES)
+    if not paths:
+        raise SceneError(f"{images}: no photos in it; expected {' '.join(PHOTO_SUFFIXES)} files")
+    width, height = _upright_size(paths[0])
+    for path in paths:
+        size = _upright_size(path)
+        if min(size) < MIN_SIDE:
+            raise SceneError(
+                f"{path}: {_times(size)} pixels is too small; both sides must have {MIN_SIDE}"
+            )
+        if size != (width, height):
+            raise SceneError(
+                f"{path}: {_times(size)} pixels, but {paths[0].name} has "
+                f"{_times((width, height))}; all photos of a scene must have one size"
+            )
+    return Photos(paths, width, height)
+
+
+def load_photo(path: Path, downscale: int) -> Tensor:
+    """Decode a photo, upright, and shrink it with a box filter.
+
+    Args:
+        path: a file of `Photos.paths`.
+        downscale: side of the square of photo pixels that becomes one pixel; 1 keeps all.
+
+    Returns:
+        uint8 `[height // downscale, width // downscale, 3]`, RGB; the remainder of a side that
+        `downscale` does not divide is cropped at the right and at the bottom.
+
+    Raises:
+        SceneError: the file cannot be decoded, or nothing is left of it.
+    """
+    try:
+        with Image.open(path) as file:
+            photo = ImageOps.exif_transpose(file).convert("RGB")
+    except _DECODE_ERRORS as error:
+        raise _unreadable(path, error) from None
+    width, height = photo.width // downscale, photo.height // downscale
+    if not width or not height:
+        raise SceneError(
+            f"{path}: nothing is left of {_times(photo.size)} pixels at downscale {downscale}"
+        )
+    if downscale > 1:
+        photo = photo.reduce(downscale, box=(0, 0, width * downscale, height * downscale))
+    return torch.from_numpy(np.array(photo))
+
+
+def is_upright(path: Path) -> bool:
+    """Tell whether the stored pixels are upright, that is, need no turning by the EXIF tag."""
+    with Image.open(path) as file:
+        return _orientation(file) == _UPRIGHT
+
+
+def read_labels(classes_txt: Path) -> tuple[str, ...]:
+    """Read the label names, one a line; the position is the label index.
+
+    Raises:
+        SceneError: the file is missing or empty, a line is blank, a label comes twice (upper and
+            lower case count as equal) or cannot name a mask file, or there are too many.
+    """
+    try:
+        lines = classes_txt.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except FileNotFoundError:
+        raise SceneError(f"{classes_txt}: no such file; write one label a line into it") from None
+    except UnicodeDecodeError:
+        raise SceneError(f"{classes_txt}: not UTF-8 text; save it as UTF-8") from None
+    if not lines:
+        raise SceneError(f"{classes_txt}: no labels in it; write one a line")
+    labels = tuple(line.strip() for line in lines)
+    first_line: dict[str, int] = {}
+    for number, label in enumerate(labels, start=1):
+        if not label:
+            raise SceneError(f"{classes_txt}: line {number} is blank; write one label a line")
+        if "/" in label:
+            raise SceneError(f"{classes_txt}: line {number}: a label cannot hold '/': '{label}'")
+        earlier = first_line.setdefault(label.casefold(), number)
+        if earlier != number:
+            raise SceneError(
+                f"{classes_txt}: line {number}: label '{label}' is on line {earlier} already"
+            )
+    if len(labels) > NO_LABEL:
+        raise SceneError(f"{classes_txt}: {len(labels)} labels, but at most {NO_LABEL} can be told")
+    return labels
+
+
+def read_masks(
+    segmentations: Path, labels: tuple[str, ...], photos: Photos
+) -> dict[int, NDArray[np.uint8]]:
+    """Read the masks `<view index>/<label>.png`; a missing folder means no masks.
+
+    A mask covers the pixels brighter than half of its brightest, so that 0/255, 0/1 and soft
+    edges all work. Where masks overlap, the label that comes later in `labels` wins.
+
+    Args:
+        segmentations: folder of the view folders (`2` and `02` both mean view 2).
+        labels: the scene's labels.
+        photos: the scene's photos; masks have their size.
+
+    Returns:
+        View index -> label index per pixel, uint8 `[height, width]`, `NO_LABEL` where no mask
+        covers; sorted by view index.
+
+    Raises:
+        SceneError: a folder is no view index or empty, or a mask is no label, no PNG, unreadable
+            or of another size than the photos.
+    """
+    if not segmentations.is_dir():
+        return {}
+    folders: dict[int, Path] = {}
+    for folder in sorted(path for path in segmentations.iterdir() if path.is_dir()):
+        if folder.name.startswith("."):
+            continue
+        view = _view_index(folder, len(photos))
+        if view in folders:
+            raise SceneError(f"{folder}: view {view} has its masks in {folders[view].name} already")
+        folders[view] = folder
+    return {view: _label_map(folders[view], labels, photos) for view in sorted(folders)}
+
+
+def split_views(
+    count: int, test_views: tuple[int, ...], split: Split
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Divide the views into those that are trained on and those that are scored.
+
+    Args:
+        count: number of photos.
+        test_views: view indices that are scored.
+        split: `held_out` keeps them out of training, `paper` trains on all views.
+
+    Returns:
+        Training views and test views, both sorted.
+
+    Raises:
+        SceneError: a test view does not exist, or no view is left to train on.
+    """
+    outside = [view for view in test_views if not 0 <= view < count]
+    if outside:
+        raise SceneError(
+            f"test_views names view {outside[0]}, but the {count} photos are views 0 to {count - 1}"
+        )
+    test = tuple(sorted(test_views))
+    train = tuple(view for view in range(count) if split == "paper" or view not in test)
+    if not train:
+        raise SceneError(f"test_views holds out all {count} photos; leave some to train on")
+    return train, test
+
+
+def _upright_size(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as file:
+            size = file.size
+            sideways = _orientation(file) in _SIDEWAYS
+    except _DECODE_ERRORS as error:
+        raise _unreadable(path, error) from None
+    return (size[1], size[0]) if sideways else size
+
+
+def _orientation(file: Image.Image) -> int:
+    return int(file.getexif().get(_ORIENTATION_TAG, _UPRIGHT))
+
+
+def _view_index(folder: Path, count: int) -> int:
+    if not folder.name.isdecimal() or int(folder.name) >= count:
+        raise SceneError(
+            f"{folder}: '{folder.name}' is no view index; the {count} photos, sorted by name, are "
+            f"views 0 to {count - 1}"
+        )
+    return int(folder.name)
+
+
+def _label_map(folder: Path, labels: tuple[str, ...], photos: Photos) -> NDArray[np.uint8]:
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if not files:
+        raise SceneError(f"{folder}: no masks in it; expected <label>.png, or remove the folder")
+    for file in files:
+        if file.suffix.lower() != ".png":
+            raise SceneError(f"{file}: masks are PNG files named <label>.png")
+        if file.stem not in labels:
+            raise SceneError(
+                f"{file}: '{file.stem}' is no label of this scene; labels: {', '.join(labels)}"
+            )
+    label_map = np.full((photos.height, photos.width), NO_LABEL, dtype=np.uint8)
+    for file in sorted(files, key=lambda file: labels.index(file.stem)):
+        label_map[_load_mask(file, photos)] = labels.index(file.stem)
+    return label_map
+
+
+def _load_mask(file: Path, photos: Photos) -> NDArray[np.bool_]:
+    try:
+        with Image.open(file) as image:
+            mask = np.asarray(image.convert("L"))
+    except _DECODE_ERRORS as error:
+        raise _unreadable(file, error) from None
+    if mask.shape != (photos.height, photos.width):
+        raise SceneError(
+            f"{file}: {_times(mask.shape[::-1])} pixels, but the photos have "
+            f"{_times((photos.width, photos.height))}; a mask has the size of its photo"
+        )
+    covered: NDArray[np.bool_] = mask > mask.max() / 2
+    return covered
+
+
+def _unreadable(path: Path, error: Exception) -> SceneError:
+    return SceneError(f"{path}: cannot be read as an image ({' '.join(str(error).split())})")
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return " x ".join(str(side) for side in size)

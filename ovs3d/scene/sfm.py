@@ -1,0 +1,164 @@
+"""Stage poses: camera poses and sparse points of a scene's photos, in the unit scene."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import torch
+from numpy.typing import NDArray
+
+from ovs3d.errors import PosesError
+from ovs3d.files import atomic_path, write_json
+from ovs3d.params import PosesParams
+from ovs3d.scene.cameras import Cameras, from_colmap_camera, save_cameras
+from ovs3d.scene.colmap import run_colmap
+from ovs3d.scene.dataset import Photos
+from ovs3d.scene.normalise import Array, Similarity, unit_scene
+from ovs3d.scene.overview import draw_overview
+
+CAMERAS_FILE = "cameras.json"
+TRANSFORM_FILE = "transform.json"
+COLMAP_FOLDER = "colmap"
+OVERVIEW_FILE = "overview.png"
+
+# Names of photos in a message before it says "and so many more".
+_NAMED = 6
+
+
+@dataclass(frozen=True)
+class PosesReport:
+    """What stage poses found.
+
+    Attributes:
+        photos: number of photos.
+        missing: names of the photos without a pose.
+        points: number of sparse points.
+        error: mean reprojection error in photo pixels.
+        focal: mean focal length in photo pixels.
+        far: largest depth in units of the smallest.
+    """
+
+    photos: int
+    missing: tuple[str, ...]
+    points: int
+    error: float
+    focal: float
+    far: float
+
+    def rows(self) -> dict[str, object]:
+        """Return the rows of the stage's closing table."""
+        return {
+            "photos placed": f"{self.photos - len(self.missing)} of {self.photos}",
+            "without a pose": ", ".join(self.missing) or "none",
+            "sparse points": self.points,
+            "reprojection error (px)": self.error,
+            "focal length (px)": self.focal,
+            "depths (unit scene)": f"1 to {self.far:.1f}",
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Sparse:
+    """A COLMAP model as arrays, in COLMAP's frame, views and points in the order of their ids."""
+
+    views: tuple[int, ...]
+    world_from_camera: Array
+    intrinsics: Array
+    distortion: Array
+    points: Array
+    colors: NDArray[np.uint8]
+    seen: tuple[NDArray[np.int64], ...]
+
+
+def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path) -> PosesReport:
+    """Recover the poses of a scene's photos and write them to a folder.
+
+    The folder gets `cameras.json` (unit scene), `colmap/` (the model in COLMAP's own frame and
+    binary format), `transform.json` (from COLMAP's frame to the unit scene) and `overview.png`
+    (cameras and points from above). It appears at once and complete, or not at all.
+
+    Args:
+        photos: the scene's photos.
+        params: section `poses`.
+        seed: of all random choices; the same seed gives the same bytes.
+        out: folder to write; replaced if it is there.
+
+    Raises:
+        ParamsError: the camera model is not supported.
+        PosesError: too few photos could be placed.
+        SceneError: a photo cannot be decoded.
+    """
+    with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
+        model = run_colmap(photos, params, seed, Path(scratch))
+    placed = set() if model is None else {image_id - 1 for image_id in model.reg_image_ids()}
+    missing = tuple(name for view, name in enumerate(photos.names) if view not in placed)
+    if model is None or len(placed) < max(2, params.min_registered * len(photos)):
+        raise PosesError(_too_few(photos, missing, params))
+    sparse = _to_arrays(model)
+    similarity, cameras = _normalise(sparse, photos)
+    with atomic_path(out) as folder:
+        (folder / COLMAP_FOLDER).mkdir(parents=True)
+        model.write_binary(folder / COLMAP_FOLDER)
+        save_cameras(cameras, folder / CAMERAS_FILE)
+        write_json(folder / TRANSFORM_FILE, similarity.to_json())
+        overview = draw_overview(cameras, similarity.points(sparse.points), sparse.colors)
+        overview.save(folder / OVERVIEW_FILE)
+    return PosesReport(
+        photos=len(photos),
+        missing=missing,
+        points=len(sparse.points),
+        error=model.compute_mean_reprojection_error(),
+        focal=float(sparse.intrinsics[:, :2].mean()),
+        far=cameras.far,
+    )
+
+
+def _to_arrays(model: pycolmap.Reconstruction) -> _Sparse:
+    point_ids = sorted(model.point3D_ids())
+    position = {point_id: index for index, point_id in enumerate(point_ids)}
+    points = [model.point3D(point_id) for point_id in point_ids]
+    images = [model.image(image_id) for image_id in sorted(model.reg_image_ids())]
+    lenses = [from_colmap_camera(image.camera.model_name, image.camera.params) for image in images]
+    return _Sparse(
+        views=tuple(image.image_id - 1 for image in images),
+        world_from_camera=np.stack([image.cam_from_world().inverse().matrix() for image in images]),
+        intrinsics=np.array([intrinsics for intrinsics, _ in lenses]),
+        distortion=np.array([distortion for _, distortion in lenses]),
+        points=np.array([point.xyz for point in points]),
+        colors=np.array([point.color for point in points], dtype=np.uint8),
+        seen=tuple(
+            np.array([position[p.point3D_id] for p in image.get_observation_points2D()], np.int64)
+            for image in images
+        ),
+    )
+
+
+def _normalise(sparse: _Sparse, photos: Photos) -> tuple[Similarity, Cameras]:
+    similarity, bounds = unit_scene(sparse.world_from_camera, sparse.points, sparse.seen)
+    return similarity, Cameras(
+        views=sparse.views,
+        names=tuple(photos.names[view] for view in sparse.views),
+        width=photos.width,
+        height=photos.height,
+        intrinsics=torch.from_numpy(sparse.intrinsics),
+        distortion=torch.from_numpy(sparse.distortion),
+        world_from_camera=torch.from_numpy(similarity.poses(sparse.world_from_camera)),
+        near=bounds.near,
+        far=bounds.far,
+        points_min=torch.from_numpy(bounds.points_min),
+        points_max=torch.from_numpy(bounds.points_max),
+    )
+
+
+def _too_few(photos: Photos, missing: tuple[str, ...], params: PosesParams) -> str:
+    names = ", ".join(missing[:_NAMED])
+    if len(missing) > _NAMED:
+        names += f" and {len(missing) - _NAMED} more"
+    return (
+        f"{photos.paths[0].parent}: COLMAP placed {len(photos) - len(missing)} of {len(photos)} "
+        f"photos, but poses.min_registered asks for {params.min_registered:.0%}; not placed: "
+        f"{names}; add sharp photos that overlap by two thirds, leave those out, or raise "
+        "poses.max_features"
+    )

@@ -1,0 +1,29 @@
+"""Embed hierarchical windows of a scene's photos with CLIP (Algorithm 1)."""
+
+import argparse
+import sys
+
+from ovs3d.device import resolve_device
+from ovs3d.features.extract_clip import extract_clip
+from ovs3d.params import SceneParams
+from ovs3d.progress import summary_table
+from ovs3d.scene.dataset import open_photos
+from stages._run import run
+
+STORE = "clip.zarr"
+
+
+def main(arguments: argparse.Namespace, params: SceneParams) -> None:
+    """Run the stage on parsed arguments."""
+    report = extract_clip(
+        open_photos(arguments.images),
+        params.stages.clip_features,
+        params.seed,
+        resolve_device(params.device),
+        arguments.out / STORE,
+    )
+    summary_table(f"CLIP features of {arguments.scene}", report.rows())
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, __doc__, paths=("images", "out")))

@@ -1,0 +1,51 @@
+"""Distil CLIP and DINO features into the reconstructed field of a scene."""
+
+import argparse
+import sys
+
+from ovs3d.device import resolve_device
+from ovs3d.distill.model import save_segmentation
+from ovs3d.distill.train import DistillInputs, distill
+from ovs3d.features.clip import load_clip
+from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.field.checkpoint import load_field
+from ovs3d.files import write_csv
+from ovs3d.params import SceneParams
+from ovs3d.progress import summary_table
+from ovs3d.scene.cameras import load_cameras
+from ovs3d.scene.dataset import open_photos, read_labels, split_views
+from stages._run import run
+
+PATHS = ("images", "classes", "poses", "clip_features", "dino_features", "reconstruct", "out")
+
+
+def main(arguments: argparse.Namespace, params: SceneParams) -> None:
+    """Run the stage on parsed arguments."""
+    device = resolve_device(params.device)
+    photos = open_photos(arguments.images)
+    labels = read_labels(arguments.classes)
+    train_views, _ = split_views(len(photos), params.test_views, params.split)
+    clip_params, own = params.stages.clip_features, params.stages.distill
+    encoder = load_clip(clip_params.model, clip_params.weights, device)
+    inputs = DistillInputs(
+        photos=photos,
+        cameras=load_cameras(arguments.poses / "cameras.json"),
+        train_views=train_views,
+        clip=FeatureStore.open(arguments.clip_features / "clip.zarr"),
+        dino=TokenStore.open(arguments.dino_features / "dino.zarr"),
+        labels=labels,
+        text=encoder.encode_text(labels, own.templates).to(device),
+    )
+    field = load_field(arguments.reconstruct / "field.safetensors", device)
+    model, history = distill(field, inputs, own, params.seed)
+    save_segmentation(arguments.out / "segmentation.safetensors", model)
+    write_csv(arguments.out / "loss.csv", history)
+    last = {name: value for name, value in history[-1].items() if name != "step"}
+    summary_table(
+        f"distillation of {arguments.scene}",
+        {"training views": len(inputs.views()), "labels": len(labels), **last},
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, __doc__, paths=PATHS))

@@ -1,0 +1,39 @@
+"""Score a segmentation on the test views of a scene: mIoU, accuracy, PSNR, SSIM, and pictures."""
+
+import argparse
+import sys
+
+from ovs3d.device import resolve_device
+from ovs3d.distill.model import load_segmentation
+from ovs3d.evaluation.report import TestScene, choose_test_views, evaluate_scene
+from ovs3d.params import SceneParams
+from ovs3d.progress import summary_table
+from ovs3d.scene.cameras import load_cameras
+from ovs3d.scene.dataset import open_photos, read_masks, split_views
+from stages._run import run
+
+
+def main(arguments: argparse.Namespace, params: SceneParams) -> None:
+    """Run the stage on parsed arguments."""
+    device = resolve_device(params.device)
+    photos = open_photos(arguments.images)
+    cameras = load_cameras(arguments.poses / "cameras.json")
+    model = load_segmentation(arguments.distill / "segmentation.safetensors", device)
+    masks = read_masks(arguments.segmentations, model.labels, photos)
+    _, test_views = split_views(len(photos), params.test_views, params.split)
+    test = choose_test_views(test_views, masks.keys(), cameras.views, params.split)
+    metrics = evaluate_scene(
+        model,
+        TestScene(photos, cameras, masks, test),
+        params.stages.evaluate.downscale,
+        device,
+        arguments.out,
+    )
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, float)}
+    per_class = {f"iou of {label}": iou for label, iou in metrics["per_class"].items()}
+    scored = {"scored on": metrics["protocol"]["text"]}
+    summary_table(f"evaluation of {arguments.scene}", {**numbers, **per_class, **scored})
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, __doc__, paths=("images", "segmentations", "poses", "distill", "out")))

@@ -1,0 +1,20 @@
+"""Fixtures that all tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.synthetic import SyntheticScene, make_scene, write_scene
+
+
+@pytest.fixture(scope="session")
+def scene() -> SyntheticScene:
+    """Six 96 x 72 views of the synthetic world."""
+    return make_scene()
+
+
+@pytest.fixture
+def scene_folder(scene: SyntheticScene, tmp_path: Path) -> Path:
+    """The same world on disk in the layout of `data/raw/<scene>`, masks for views 1 and 4."""
+    write_scene(scene, tmp_path / "raw", masked_views=(1, 4))
+    return tmp_path / "raw"

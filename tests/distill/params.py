@@ -1,0 +1,32 @@
+"""Parameters of a distillation that takes a second."""
+
+from ovs3d.params import DistillParams
+
+
+def distill_params(**changes: object) -> DistillParams:
+    """Return small parameters with some values changed."""
+    values: dict[str, object] = {
+        "downscale": 3,
+        "iterations": 120,
+        "joint_after": 40,
+        "batch": 256,
+        "patches": 2,
+        "patch_tokens": 6,
+        "head_hidden": 16,
+        "lr_volumes": 0.02,
+        "lr_heads": 0.01,
+        "lr_volumes_joint": 0.02,
+        "lr_heads_joint": 0.005,
+        "lr_decay": 0.3,
+        "templates": ["{}"],
+        "selection": "learned",
+        "losses": {"color": 1.0, "feature": 1.0, "rda": 1.0},
+        "fda": {
+            "positive": 2.0,
+            "negative": 0.2,
+            "temperature": 0.2,
+            "offset": 0.7,
+            "divergence": "js",
+        },
+    }
+    return DistillParams.model_validate({**values, **changes})

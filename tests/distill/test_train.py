@@ -1,0 +1,199 @@
+"""Distillation with perfect labels for features: what is left to err is the field and the loop."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
+from ovs3d.distill.model import (
+    Segmentation,
+    load_segmentation,
+    new_segmentation,
+    save_segmentation,
+)
+from ovs3d.distill.train import Distiller
+from ovs3d.errors import StoreError
+from ovs3d.field.model import Field, FieldConfig
+from ovs3d.params import DistillParams
+from ovs3d.scene.cameras import pixel_centres
+from ovs3d.scene.space import choose_space
+from tests.distill.params import distill_params
+from tests.synthetic import LABELS, SyntheticScene
+
+VIEWS = (0, 1, 2, 3)
+DOWNSCALE = 3
+
+
+class OracleFeatures:
+    """Stands for the window store: a pixel's feature is the text feature of its true label."""
+
+    def __init__(self, features: Tensor) -> None:
+        self.features = features  # [V, h, w, D]
+
+    def gather(self, views: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
+        """Return [N, 2, D]: the truth at scale 0, at scale 1 what misleads."""
+        right = self.features[views, ys, xs]
+        return torch.stack((right, right.flip(-1)), dim=1)
+
+
+@pytest.fixture(scope="module")
+def field(scene: SyntheticScene) -> Field:
+    """An opaque field whose appearance differs everywhere; geometry does not matter here."""
+    config = FieldConfig(
+        space=choose_space(scene.cameras, "auto"),
+        grid=(24, 24, 24),
+        density_ranks=(2, 1, 1),
+        appearance_ranks=(12, 4, 4),
+        appearance_dim=12,
+        rgb_hidden=8,
+        step_voxels=1.0,
+        opacity_threshold=1e-4,
+    )
+    field = Field(config, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for table in (*field.density.planes, *field.density.lines):
+            table.fill_(2.0)
+    field.update_occupancy()
+    return field
+
+
+def banks(scene: SyntheticScene, field: Field, text: Tensor) -> tuple[PixelBank, TokenBank]:
+    cameras = scene.cameras
+    xy = pixel_centres(cameras.width, cameras.height, DOWNSCALE)
+    height, width = cameras.height // DOWNSCALE, cameras.width // DOWNSCALE
+    labels = scene.label_maps[:, 1::DOWNSCALE, 1::DOWNSCALE].long()
+    one_hot = torch.nn.functional.one_hot(labels, len(LABELS))[list(VIEWS)]
+    relevancy = torch.stack((one_hot, one_hot.flip(-1)), dim=3)
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    photos = scene.photos[:, 1::DOWNSCALE, 1::DOWNSCALE]
+    pixels = PixelBank(
+        rays=bake_rays(field, cameras, VIEWS, xy, "pixels"),
+        colors=photos[list(VIEWS)].reshape(-1, 3),
+        views=torch.tensor(VIEWS),
+        ys=rows.flatten(),
+        xs=columns.flatten(),
+        features=OracleFeatures(text[labels]),  # type: ignore[arg-type]
+        relevancy=relevancy.half(),
+    )
+    return pixels, TokenBank(pixels.rays, text[labels[list(VIEWS)]].half())
+
+
+def train(scene: SyntheticScene, field: Field, params: DistillParams) -> tuple[Segmentation, list]:
+    copy = Field(field.config, torch.Generator().manual_seed(0))
+    copy.load_state_dict(field.state_dict())
+    copy.update_occupancy()
+    text = torch.eye(len(LABELS), 8)
+    generator = torch.Generator().manual_seed(0)
+    model = new_segmentation(copy, LABELS, text, 2, params, generator)
+    history = Distiller(model, *banks(scene, copy, text), params, generator).run()
+    return model, history
+
+
+def label_accuracy(scene: SyntheticScene, model: Segmentation, view: int) -> float:
+    xy = pixel_centres(scene.cameras.width, scene.cameras.height, DOWNSCALE)
+    rendered = model.render(*scene.cameras.rays(view, xy))
+    truth = scene.label_maps[view, 1::DOWNSCALE, 1::DOWNSCALE].flatten()
+    return (rendered.logits.argmax(1) == truth).float().mean().item()
+
+
+def test_perfect_features_give_the_right_labels(scene: SyntheticScene, field: Field) -> None:
+    model, history = train(scene, field, distill_params())
+    assert label_accuracy(scene, model, view=1) > 0.9
+    assert history[-1]["total"] < history[0]["total"]
+    xy = pixel_centres(scene.cameras.width, scene.cameras.height, 8)
+    selection = model.render(*scene.cameras.rays(1, xy)).selection
+    torch.testing.assert_close(selection.sum(1), torch.ones(len(xy)))
+
+
+def test_density_never_moves_and_appearance_waits_for_the_joint_phase(
+    scene: SyntheticScene, field: Field
+) -> None:
+    first, _ = train(scene, field, distill_params(iterations=4, joint_after=4))
+    joint, _ = train(scene, field, distill_params(iterations=4, joint_after=2))
+    for model in (first, joint):
+        for before, after in zip(
+            field.density.parameters(), model.field.density.parameters(), strict=True
+        ):
+            assert torch.equal(before, after)
+    same = [
+        torch.equal(before, after)
+        for before, after in zip(
+            field.appearance.parameters(), first.field.appearance.parameters(), strict=True
+        )
+    ]
+    assert all(same)
+    assert not torch.equal(field.appearance.planes[0], joint.field.appearance.planes[0])
+
+
+def test_two_runs_are_equal_bit_by_bit(scene: SyntheticScene, field: Field) -> None:
+    params = distill_params(iterations=12, joint_after=6)
+    first, second = (train(scene, field, params)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "term"),
+    [
+        ("losses", {"color": 0.0}, "color"),
+        ("losses", {"feature": 0.0}, "feature"),
+        ("losses", {"rda": 0.0}, "rda"),
+        ("fda", {"positive": 0.0, "negative": 0.0}, "fda"),
+    ],
+    ids=["color", "feature", "rda", "fda"],
+)
+def test_a_weight_of_zero_leaves_the_term_out(
+    section: str, change: dict[str, float], term: str, scene: SyntheticScene, field: Field
+) -> None:
+    params = distill_params(iterations=4, joint_after=1)
+    _, full = train(scene, field, params)
+    changed = getattr(params, section).model_copy(update=change)
+    _, without = train(scene, field, params.model_copy(update={section: changed}))
+    assert full[-1][term] != 0
+    assert without[-1][term] == 0
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"), [("mean", [0.5, 0.5]), (0, [1.0, 0.0]), (1, [0.0, 1.0])]
+)
+def test_fixed_selection_uses_its_scales(
+    selection: str | int, expected: list[float], scene: SyntheticScene, field: Field
+) -> None:
+    params = distill_params(iterations=1, selection=selection)
+    model, _ = train(scene, field, params)
+    assert model.selection is None
+    xy = torch.tensor([[10.0, 10.0]])
+    rendered = model.render(*scene.cameras.rays(0, xy))
+    torch.testing.assert_close(rendered.selection, torch.tensor([expected]))
+
+
+def test_segmentation_survives_the_disk(
+    scene: SyntheticScene, field: Field, tmp_path: Path
+) -> None:
+    model, _ = train(scene, field, distill_params(iterations=2))
+    path = tmp_path / "segmentation.safetensors"
+    save_segmentation(path, model)
+    loaded = load_segmentation(path, torch.device("cpu"))
+    xy = pixel_centres(scene.cameras.width, scene.cameras.height, 8)
+    rays = scene.cameras.rays(2, xy)
+    assert loaded.labels == LABELS
+    assert torch.equal(model.render(*rays).logits, loaded.render(*rays).logits)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreError, match=r"segmentation\.safetensors"):
+        load_segmentation(path, torch.device("cpu"))
+
+
+def test_patches_are_squares_of_neighbouring_tokens_of_one_view() -> None:
+    empty = torch.empty(0)
+    tokens = torch.zeros(3, 5, 7, 2)
+    bank = TokenBank(BakedRays(empty, empty), tokens)  # type: ignore[arg-type]
+    index = bank.patch_index(50, 3, torch.Generator().manual_seed(0))
+    view, rest = index // 35, index % 35
+    row, column = rest // 7, rest % 7
+    assert index.shape == (50, 9)
+    assert (view == view[:, :1]).all()
+    assert set(view[:, 0].tolist()) == {0, 1, 2}
+    assert ((row - row[:, :1]) == torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2])).all()
+    assert ((column - column[:, :1]) == torch.tensor([0, 1, 2] * 3)).all()
+    assert bank.patch_index(2, 99, torch.Generator().manual_seed(0)).shape == (2, 35)

@@ -1,0 +1,102 @@
+"""The stage scripts of evaluation, from their arguments to their files."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ovs3d.errors import SceneError
+from ovs3d.files import write_json
+from ovs3d.params import SceneParams, load_scene_params
+from ovs3d.scene.cameras import save_cameras
+from stages import evaluate, render, summarize
+from tests.evaluation.oracle import OracleSegmentation
+from tests.synthetic import make_scene, write_scene
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `raw/` and `poses/` of a synthetic scene, as small as photos may be."""
+    folder = tmp_path_factory.mktemp("inputs")
+    scene = make_scene(6, 80, 64)
+    write_scene(scene, folder / "raw", masked_views=(1, 4))
+    save_cameras(scene.cameras, folder / "poses" / "cameras.json")
+    return folder
+
+
+@pytest.fixture
+def arguments(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    """The arguments that the stages of a scene get, with the oracle as the stored segmentation."""
+
+    def load(path: Path, _: torch.device) -> OracleSegmentation:
+        assert path == inputs / "distill" / "segmentation.safetensors"
+        return OracleSegmentation()
+
+    for stage in (evaluate, render):
+        monkeypatch.setattr(stage, "load_segmentation", load)
+    return argparse.Namespace(
+        scene="demo",
+        images=inputs / "raw" / "images",
+        segmentations=inputs / "raw" / "segmentations",
+        poses=inputs / "poses",
+        distill=inputs / "distill",
+        out=tmp_path / "out",
+    )
+
+
+def _params(test_views: tuple[int, ...]) -> SceneParams:
+    params = load_scene_params(PARAMS, "demo")
+    small = params.stages.render.model_copy(update={"frames": 2, "points": 100})
+    stages = params.stages.model_copy(update={"render": small})
+    return params.model_copy(
+        update={"test_views": test_views, "split": "held_out", "device": "cpu", "stages": stages}
+    )
+
+
+def test_evaluate_scores_the_test_views(arguments: argparse.Namespace) -> None:
+    evaluate.main(arguments, _params((1, 4)))
+    metrics = json.loads((arguments.out / "metrics.json").read_text())
+    # Half a photo pixel lies between a ray and the mask pixel that stands for it.
+    assert metrics["miou"] > 0.9
+    assert metrics["protocol"]["test_views"] == [1, 4]
+    assert metrics["protocol"]["resolution"] == "40 x 32"
+
+
+def test_evaluate_refuses_masks_of_trained_views(arguments: argparse.Namespace) -> None:
+    with pytest.raises(SceneError, match="trained on: 4; add"):
+        evaluate.main(arguments, _params((1,)))
+
+
+@pytest.mark.parametrize(
+    ("test_views", "maps"),
+    [
+        pytest.param((1, 4), 2, id="test views"),
+        pytest.param((), 6, id="all views of a scene that holds out none"),
+    ],
+)
+def test_render_writes_label_maps(
+    arguments: argparse.Namespace, test_views: tuple[int, ...], maps: int
+) -> None:
+    render.main(arguments, _params(test_views))
+    assert len(list((arguments.out / "labels").glob("*.png"))) == maps
+    assert (arguments.out / "video.mp4").exists()
+
+
+def test_summarize_reads_the_scenes_of_the_params(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("scenes: {bed: {}, sofa: {}}\n")
+    paths = ["data/evaluate", "data/summary.json"]
+    write_json(tmp_path / "data/evaluate/bed/metrics.json", {"miou": 0.5, "psnr": 20.0})
+    assert summarize.main(paths) == 1
+    assert "sofa/metrics.json does not exist" in capsys.readouterr().err
+    write_json(tmp_path / "data/evaluate/sofa/metrics.json", {"miou": 0.7, "psnr": 22.0})
+    assert summarize.main(paths) == 0
+    summary = json.loads((tmp_path / "data/summary.json").read_text())
+    assert summary["miou"] == 0.6
+    assert list(summary["scenes"]) == ["bed", "sofa"]

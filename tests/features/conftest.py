@@ -1,0 +1,95 @@
+"""Tiny CLIP and DINO models with random weights, saved as the demo's models are."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import open_clip
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
+
+_TEXT = {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+_CLIP = {
+    "vit": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+    "cnn": {"image_size": 32, "timm_model_name": "resnet10t", "timm_pool": "avg"},
+}
+_DINO = {
+    "model": "vit_small_patch8_224",
+    "kwargs": {"img_size": 64, "embed_dim": 24, "depth": 2, "num_heads": 2, "reg_tokens": 2},
+    "mean": [0.5, 0.4, 0.3],
+    "std": [0.2, 0.25, 0.3],
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """A model configuration and its weights."""
+
+    model: str
+    weights: str
+
+
+def _write(folder: Path, configuration: dict[str, object], network: torch.nn.Module) -> Files:
+    model, weights = folder / "model.json", folder / "model.safetensors"
+    model.write_text(json.dumps(configuration))
+    save_file(
+        {
+            name: value.half() if value.is_floating_point() else value
+            for name, value in network.state_dict().items()
+        },
+        weights,
+    )
+    return Files(str(model), str(weights))
+
+
+def _clip(folder: Path, tower: str) -> Files:
+    torch.manual_seed(0)
+    configuration = {"embed_dim": 16, "vision_cfg": _CLIP[tower], "text_cfg": _TEXT}
+    return _write(folder, configuration, open_clip.CLIP(**json.loads(json.dumps(configuration))))
+
+
+@pytest.fixture(scope="session")
+def clip_vit(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A CLIP whose image tower is open_clip's own ViT: 32-pixel input, 16-wide embedding."""
+    return _clip(tmp_path_factory.mktemp("clip_vit"), "vit")
+
+
+@pytest.fixture(scope="session")
+def clip_cnn(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A CLIP whose image tower is a timm CNN."""
+    return _clip(tmp_path_factory.mktemp("clip_cnn"), "cnn")
+
+
+@pytest.fixture(scope="session")
+def dino_vit(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A ViT with patch 8, a class token and two register tokens; 24-wide tokens."""
+    torch.manual_seed(0)
+    network = timm.create_model(_DINO["model"], num_classes=0, **_DINO["kwargs"])
+    return _write(tmp_path_factory.mktemp("dino"), _DINO, network)
+
+
+@pytest.fixture
+def clip_params(clip_vit: Files) -> ClipFeaturesParams:
+    """Two scales on the 40 x 30 working images of the synthetic scene: few windows."""
+    return ClipFeaturesParams(
+        model=clip_vit.model,
+        weights=clip_vit.weights,
+        downscale=2,
+        window_divisors=(2, 3),
+        strides_per_window=2,
+        crop_from="photo",
+        views=1.0,
+        batch=16,
+    )
+
+
+@pytest.fixture
+def dino_params(dino_vit: Files) -> DinoFeaturesParams:
+    """Tokens of the full photos, before the final norm."""
+    return DinoFeaturesParams(
+        model=dino_vit.model, weights=dino_vit.weights, downscale=1, final_norm=False
+    )

@@ -1,0 +1,21 @@
+"""Algorithm 1 written out, as slow and plain as the paper has it: the oracle of the tests."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def dense_map(
+    embeddings: NDArray[np.float16], boxes: NDArray[np.int16], width: int, height: int
+) -> NDArray[np.float64]:
+    """Return the feature of every pixel at one scale, [height, width, D].
+
+    Args:
+        embeddings: [M, D] of the windows of the scale.
+        boxes: [M, 4] left, upper, right, lower.
+    """
+    features = np.zeros((height, width, embeddings.shape[1]))
+    count = np.zeros((height, width, 1))
+    for embedding, (left, upper, right, lower) in zip(embeddings, boxes, strict=True):
+        features[upper:lower, left:right] += embedding.astype(np.float64)
+        count[upper:lower, left:right] += 1
+    return features / count

@@ -1,0 +1,181 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import cosine_similarity, normalize
+
+from ovs3d.errors import ParamsError, WeightsError
+from ovs3d.features import clip
+from ovs3d.features.clip import ClipEncoder, load_clip
+from tests.features.conftest import Files
+from tests.features.test_crops import BOXES, make_photo
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", params=["vit", "cnn"])
+def encoder(request: pytest.FixtureRequest) -> ClipEncoder:
+    files: Files = request.getfixturevalue(f"clip_{request.param}")
+    return load_clip(files.model, files.weights, CPU)
+
+
+def test_load_clip_reads_sizes_from_the_configuration(encoder: ClipEncoder) -> None:
+    assert encoder.dim == 16
+    assert encoder.image_size == 32
+
+
+def test_encode_windows_agrees_with_open_clip_on_squashed_crops(encoder: ClipEncoder) -> None:
+    photo = make_photo()
+    vectors = encoder.encode_windows(photo, torch.tensor(BOXES), batch=2)
+    transform = open_clip.image_transform(32, is_train=False, resize_mode="squash")
+    picture = Image.fromarray(photo.numpy())
+    inputs = torch.stack([transform(picture.crop(box)) for box in BOXES])
+    with torch.no_grad():
+        expected = encoder.model.encode_image(inputs)
+    assert vectors.dtype == torch.float32
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(len(BOXES)))
+    assert cosine_similarity(vectors, expected).min() > 0.9995
+
+
+def test_encode_windows_does_not_depend_on_the_batch(encoder: ClipEncoder) -> None:
+    photo, boxes = make_photo(), torch.tensor(BOXES)
+    one, all_at_once = (encoder.encode_windows(photo, boxes, batch) for batch in (1, 64))
+    torch.testing.assert_close(one, all_at_once, atol=1e-4, rtol=0)
+
+
+def test_encode_text_averages_normalised_prompts(encoder: ClipEncoder) -> None:
+    templates = ["{}", "a photo of a {}"]
+    vectors = encoder.encode_text(["red apple", "{odd} label"], templates)
+    prompts = ["red apple", "a photo of a red apple", "{odd} label", "a photo of a {odd} label"]
+    with torch.no_grad():
+        single = normalize(encoder.model.encode_text(encoder.tokenizer(prompts)), dim=-1)
+    expected = normalize(torch.stack([single[:2].mean(0), single[2:].mean(0)]), dim=-1)
+    torch.testing.assert_close(vectors, expected)
+
+
+def test_encode_text_can_take_part_in_a_differentiable_product(encoder: ClipEncoder) -> None:
+    weights = torch.ones(16, requires_grad=True)
+    (encoder.encode_text(["a", "b"], ["{}"]) @ weights).sum().backward()
+    assert weights.grad is not None
+
+
+def test_encode_text_refuses_a_template_without_a_place_for_the_label(
+    encoder: ClipEncoder,
+) -> None:
+    with pytest.raises(ParamsError, match=r"'a photo' has no \{\} where the label goes"):
+        encoder.encode_text(["a"], ["{}", "a photo"])
+
+
+def test_load_clip_leaves_random_numbers_alone(clip_vit: Files) -> None:
+    state = torch.random.get_rng_state()
+    load_clip(clip_vit.model, clip_vit.weights, CPU)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_digest_follows_content_and_not_place(clip_vit: Files, tmp_path: Path) -> None:
+    original = load_clip(clip_vit.model, clip_vit.weights, CPU).digest
+    moved = tmp_path / "moved.safetensors"
+    shutil.copy(clip_vit.weights, moved)
+    assert load_clip(clip_vit.model, str(moved), CPU).digest == original
+    configuration = json.loads(Path(clip_vit.model).read_text())
+    configuration = {"model_cfg": configuration, "preprocess_cfg": {"mean": [0.5, 0.5, 0.5]}}
+    (tmp_path / "model.json").write_text(json.dumps(configuration))
+    changed = load_clip(str(tmp_path / "model.json"), clip_vit.weights, CPU)
+    assert changed.digest != original
+    torch.testing.assert_close(changed.mean.flatten(), torch.full((3,), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "message"),
+    [
+        ("ViT-B-61", "openai", "knows no model 'ViT-B-61'; nearest: .*ViT-B-16"),
+        ("ViT-B-16", "opnai", "'opnai' is neither a file nor a pretrained tag.*tags: openai"),
+        ("nowhere.json", "{weights}", "nowhere.json: no such file"),
+        ("{model}", "nowhere.safetensors", "no weights file nowhere.safetensors; set"),
+        ("{model}", "{dino}", "not the weights of"),
+        ("{model}", "{cut}", "not the weights of"),
+        ("{foreign}", "{weights}", "needs embed_dim, vision_cfg and text_cfg"),
+        ("{broken}", "{weights}", "not a model configuration"),
+        ("{nonsense}", "{weights}", "open_clip cannot build it"),
+    ],
+)
+def test_load_clip_says_in_one_line_what_is_wrong(
+    model: str, weights: str, message: str, clip_vit: Files, dino_vit: Files, tmp_path: Path
+) -> None:
+    cut, foreign = tmp_path / "cut.safetensors", tmp_path / "foreign.json"
+    broken, nonsense = tmp_path / "broken.json", tmp_path / "nonsense.json"
+    cut.write_bytes(Path(clip_vit.weights).read_bytes()[:5000])
+    foreign.write_text("{}")
+    broken.write_text("{")
+    nonsense.write_text('{"embed_dim": 8, "vision_cfg": {"colour": 1}, "text_cfg": {}}')
+    places = {
+        "model": clip_vit.model,
+        "weights": clip_vit.weights,
+        "dino": dino_vit.weights,
+        "cut": cut,
+        "foreign": foreign,
+        "broken": broken,
+        "nonsense": nonsense,
+    }
+    with pytest.raises(WeightsError, match=message) as caught:
+        load_clip(model.format(**places), weights.format(**places), CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_load_clip_without_network_names_the_file_and_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError) as caught:
+        load_clip("ViT-B-16", "openai", CPU)
+    message = str(caught.value)
+    assert "timm/vit_base_patch16_clip_224.openai/open_clip_model.safetensors" in message
+    assert "HF_HUB_OFFLINE is set" in message
+    assert "set clip_features.weights to its path" in message
+    assert "clip_features.model to ViT-B-16-quickgelu" in message
+    assert "\n" not in message
+
+
+def test_named_model_with_a_tag_takes_activation_and_preprocessing_from_the_tag(
+    clip_vit: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = json.loads(Path(clip_vit.model).read_text())
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration)
+    tag = {"hf_hub": "owner/name/", "quick_gelu": True, "mean": (0.1, 0.2, 0.3)}
+    monkeypatch.setattr(clip, "get_pretrained_cfg", lambda *_: tag)
+
+    def hub_file(repository: str, *_: Any) -> Path:
+        assert repository == "owner/name"
+        return Path(clip_vit.weights)
+
+    monkeypatch.setattr(clip, "hub_file", hub_file)
+    named = load_clip("tiny", "sometag", CPU)
+    np.testing.assert_allclose(named.mean.flatten(), [0.1, 0.2, 0.3])
+    assert any(type(module).__name__ == "QuickGELU" for module in named.model.modules())
+    plain = load_clip(clip_vit.model, clip_vit.weights, CPU)
+    boxes = torch.tensor(BOXES)
+    assert named.digest != plain.digest
+    assert not torch.allclose(
+        named.encode_windows(make_photo(), boxes, 8), plain.encode_windows(make_photo(), boxes, 8)
+    )
+
+
+def test_named_model_with_a_file_equals_the_configuration_with_that_file(
+    clip_vit: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = json.loads(Path(clip_vit.model).read_text())
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration)
+    named = load_clip("tiny", clip_vit.weights, CPU)
+    plain = load_clip(clip_vit.model, clip_vit.weights, CPU)
+    boxes = torch.tensor(BOXES)
+    photo = make_photo()
+    torch.testing.assert_close(
+        named.encode_windows(photo, boxes, 8), plain.encode_windows(photo, boxes, 8)
+    )

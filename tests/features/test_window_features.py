@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cosine_similarity
+
+from ovs3d.features.window_features import WindowFeatures
+from ovs3d.features.windows import lattice, windows
+from tests.features.naive import dense_map
+
+WIDTH, HEIGHT, DIM = 64, 48, 12
+DIVISORS = (3, 5)
+STRIDES = 4
+VIEWS = (2, 5, 9)
+
+
+def make_windows() -> tuple[NDArray[np.float16], NDArray[np.int16]]:
+    boxes = np.stack(
+        [
+            np.concatenate(
+                [
+                    windows(WIDTH, HEIGHT, divisor, STRIDES, [view, scale])
+                    for scale, divisor in enumerate(DIVISORS)
+                ]
+            )
+            for view in VIEWS
+        ]
+    )
+    vectors = np.random.default_rng(0).normal(size=(*boxes.shape[:2], DIM))
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors.astype(np.float16), boxes
+
+
+@pytest.fixture(scope="module")
+def features() -> WindowFeatures:
+    embeddings, boxes = make_windows()
+    lattices = [lattice(WIDTH, HEIGHT, divisor, STRIDES) for divisor in DIVISORS]
+    tensors = torch.from_numpy(embeddings), torch.from_numpy(boxes)
+    return WindowFeatures(VIEWS, (WIDTH, HEIGHT), lattices, *tensors)
+
+
+@pytest.fixture(scope="module")
+def oracle() -> torch.Tensor:
+    """[V, height, width, N_s, D] float64."""
+    embeddings, boxes = make_windows()
+    count = lattice(WIDTH, HEIGHT, DIVISORS[0], STRIDES).count
+    return torch.from_numpy(
+        np.stack(
+            [
+                np.stack(
+                    [
+                        dense_map(embeddings[row][part], boxes[row][part], WIDTH, HEIGHT)
+                        for part in (slice(count), slice(count, None))
+                    ],
+                    axis=2,
+                )
+                for row in range(len(VIEWS))
+            ]
+        )
+    )
+
+
+def test_gather_equals_the_naive_dense_map_at_every_pixel(
+    features: WindowFeatures, oracle: torch.Tensor
+) -> None:
+    rows, ys, xs = (
+        axis.flatten()
+        for axis in torch.meshgrid(
+            torch.arange(len(VIEWS)), torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij"
+        )
+    )
+    gathered = features.gather(torch.tensor(VIEWS)[rows], ys, xs)
+    expected = oracle.flatten(0, 2)
+    assert gathered.dtype == torch.float32
+    torch.testing.assert_close(gathered.double(), expected, atol=5e-4, rtol=0)
+    assert cosine_similarity(gathered.double(), expected, dim=-1).min() > 1 - 1e-6
+
+
+def test_gather_takes_pixels_of_mixed_views_in_any_order(
+    features: WindowFeatures, oracle: torch.Tensor
+) -> None:
+    gathered = features.gather(
+        torch.tensor([9, 2, 9]), torch.tensor([47, 0, 13]), torch.tensor([63, 0, 40])
+    )
+    expected = torch.stack([oracle[2, 47, 63], oracle[0, 0, 0], oracle[2, 13, 40]])
+    torch.testing.assert_close(gathered.double(), expected, atol=2e-4, rtol=0)
+
+
+def test_gather_of_no_pixels_is_empty(features: WindowFeatures) -> None:
+    none = torch.empty(0, dtype=torch.int64)
+    assert features.gather(none, none, none).shape == (0, len(DIVISORS), DIM)
+
+
+@pytest.mark.parametrize("view", [3, 11])
+def test_gather_of_a_view_without_windows_fails(features: WindowFeatures, view: int) -> None:
+    zero = torch.tensor([0])
+    with pytest.raises(IndexError):
+        features.gather(torch.tensor([view]), zero, zero)
+
+
+def test_relevancy_is_the_cosine_of_text_and_pixel_mean(
+    features: WindowFeatures, oracle: torch.Tensor
+) -> None:
+    text = torch.nn.functional.normalize(torch.randn(3, DIM, generator=torch.Generator()), dim=-1)
+    maps = features.relevancy(5, text)
+    expected = cosine_similarity(text.double()[:, None, None, None], oracle[1][None], dim=-1)
+    assert maps.shape == (3, len(DIVISORS), HEIGHT, WIDTH)
+    torch.testing.assert_close(maps.double(), expected.permute(0, 3, 1, 2), atol=1e-3, rtol=0)

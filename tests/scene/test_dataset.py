@@ -1,0 +1,256 @@
+"""Photos, labels, masks and splits: what is read, and how a user's mistake is told."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ovs3d.errors import SceneError
+from ovs3d.scene.dataset import (
+    NO_LABEL,
+    Photos,
+    is_upright,
+    load_photo,
+    open_photos,
+    read_labels,
+    read_masks,
+    split_views,
+)
+from tests.synthetic import LABELS, SyntheticScene
+
+ROTATED_LEFT = 6
+"""EXIF orientation of a photo whose stored pixels must be turned clockwise."""
+TWO_LABELS = ("apple", "table")
+
+
+def save_photo(path: Path, width: int = 80, height: int = 64, orientation: int = 1) -> Path:
+    """Save a photo that is red left of its middle and black right of it, as stored."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels[:, : width // 2, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Photos:
+    """Three photos of 80 x 64 pixels."""
+    for name in ("a.png", "b.png", "c.png"):
+        save_photo(tmp_path / "images" / name)
+    return open_photos(tmp_path / "images")
+
+
+def save_mask(path: Path, covered: tuple[slice, slice], value: int = 255) -> None:
+    """Save a mask of 80 x 64 pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros((64, 80), dtype=np.uint8)
+    mask[covered] = value
+    Image.fromarray(mask).save(path)
+
+
+def test_open_photos_sorts_by_name_and_passes_other_files_over(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", ".hidden.jpg", "c d.jpeg"):
+        save_photo(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not a photo")
+    photos = open_photos(tmp_path)
+    assert photos.names == ("a.png", "b.JPG", "c d.jpeg")
+    assert (len(photos), photos.width, photos.height) == (3, 80, 64)
+
+
+def test_open_photos_missing_folder_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match=r"nowhere: no such folder"):
+        open_photos(tmp_path / "nowhere")
+
+
+def test_open_photos_empty_folder_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match=r"no photos in it; expected \.jpg \.jpeg \.png files"):
+        open_photos(tmp_path)
+
+
+def test_open_photos_unreadable_file_is_named(tmp_path: Path) -> None:
+    save_photo(tmp_path / "a.png")
+    (tmp_path / "b.jpg").write_text("<html>404</html>")
+    with pytest.raises(SceneError, match=r"b\.jpg: cannot be read as an image"):
+        open_photos(tmp_path)
+
+
+def test_open_photos_tiny_photo_is_named_with_its_size(tmp_path: Path) -> None:
+    save_photo(tmp_path / "a.png", width=80, height=63)
+    with pytest.raises(SceneError, match=r"a\.png: 80 x 63 pixels is too small; .* 64"):
+        open_photos(tmp_path)
+
+
+def test_open_photos_different_sizes_are_named(tmp_path: Path) -> None:
+    save_photo(tmp_path / "a.png")
+    save_photo(tmp_path / "b.png", width=81)
+    with pytest.raises(SceneError, match=r"b\.png: 81 x 64 pixels, but a\.png has 80 x 64"):
+        open_photos(tmp_path)
+
+
+def test_photos_are_turned_upright(tmp_path: Path) -> None:
+    path = save_photo(tmp_path / "a.jpg", width=80, height=64, orientation=ROTATED_LEFT)
+    photos = open_photos(tmp_path)
+    assert (photos.width, photos.height) == (64, 80)
+    assert not is_upright(path)
+    pixels = load_photo(path, 1)
+    assert pixels.shape == (80, 64, 3)
+    # Red was on the left as stored; turned clockwise it is at the top.
+    assert pixels[:36, :, 0].min() > 200
+    assert pixels[44:, :, 0].max() < 50
+
+
+def test_load_photo_without_downscale_keeps_every_pixel(
+    scene: SyntheticScene, scene_folder: Path
+) -> None:
+    photos = open_photos(scene_folder / "images")
+    loaded = torch.stack([load_photo(path, 1) for path in photos.paths])
+    assert torch.equal(loaded, scene.photos)
+
+
+def test_load_photo_averages_blocks_and_crops_the_remainder(tmp_path: Path) -> None:
+    pixels = np.zeros((65, 67, 3), dtype=np.uint8)
+    pixels[0:3, 0:3, 0] = [[9, 18, 27], [36, 45, 54], [63, 72, 81]]
+    pixels[:, 66, 1] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    shrunk = load_photo(tmp_path / "a.png", 3)
+    assert shrunk.shape == (21, 22, 3)
+    assert shrunk[0, 0].tolist() == [45, 0, 0]
+    assert int(shrunk[..., 1].max()) == 0
+
+
+def test_load_photo_downscale_beyond_the_photo_is_an_error(photos: Photos) -> None:
+    with pytest.raises(SceneError, match=r"nothing is left of 80 x 64 pixels at downscale 65"):
+        load_photo(photos.paths[0], 65)
+
+
+def test_load_photo_cut_off_file_is_an_error(photos: Photos) -> None:
+    path = photos.paths[0]
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(SceneError, match=r"a\.png: cannot be read as an image"):
+        load_photo(path, 1)
+
+
+def test_read_labels_keeps_the_order_and_strips(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes("\ufeffred apple \r\nMüsli\r\ntable\r\n\r\n".encode())
+    assert read_labels(tmp_path / "classes.txt") == ("red apple", "Müsli", "table")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", r"classes\.txt: no labels in it", id="none"),
+        pytest.param(b"\n \n", r"classes\.txt: no labels in it", id="only blank"),
+        pytest.param(b"apple\n\ntable\n", r"line 2 is blank", id="blank"),
+        pytest.param(
+            b"apple\ntable\nApple\n", r"line 3: label 'Apple' is on line 1 already", id="duplicate"
+        ),
+        pytest.param(b"salt/pepper\n", r"line 1: a label cannot hold '/'", id="slash"),
+        pytest.param(b"\xff\xfe\x00", r"not UTF-8 text", id="encoding"),
+        pytest.param(
+            "\n".join(f"label {n}" for n in range(256)).encode(), r"256 labels", id="too many"
+        ),
+    ],
+)
+def test_read_labels_bad_file_is_one_clear_error(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "classes.txt").write_bytes(content)
+    with pytest.raises(SceneError, match=message) as raised:
+        read_labels(tmp_path / "classes.txt")
+    assert "\n" not in str(raised.value)
+
+
+def test_read_labels_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match=r"classes\.txt: no such file; write one label a line"):
+        read_labels(tmp_path / "classes.txt")
+
+
+def test_read_masks_gives_back_the_label_maps(scene: SyntheticScene, scene_folder: Path) -> None:
+    photos = open_photos(scene_folder / "images")
+    labels = read_labels(scene_folder / "segmentations" / "classes.txt")
+    masks = read_masks(scene_folder / "segmentations", labels, photos)
+    assert labels == LABELS
+    assert list(masks) == [1, 4]
+    for view, mask in masks.items():
+        assert mask.dtype == np.uint8
+        assert np.array_equal(mask, scene.label_maps[view].numpy())
+
+
+def test_read_masks_missing_folder_means_none(tmp_path: Path, photos: Photos) -> None:
+    assert read_masks(tmp_path / "segmentations", TWO_LABELS, photos) == {}
+
+
+def test_read_masks_later_label_wins_and_the_rest_has_none(tmp_path: Path, photos: Photos) -> None:
+    # Written in the other order, and once with 0/1 in place of 0/255.
+    save_mask(tmp_path / "masks" / "02" / "table.png", np.s_[0:40, 20:40], value=1)
+    save_mask(tmp_path / "masks" / "02" / "apple.png", np.s_[0:40, 0:30])
+    mask = read_masks(tmp_path / "masks", TWO_LABELS, photos)[2]
+    assert mask[10, [5, 25, 35, 45]].tolist() == [0, 1, 1, NO_LABEL]
+    assert (mask[40:] == NO_LABEL).all()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        pytest.param(["3/apple.png"], r"'3' is no view index; .* views 0 to 2", id="outside"),
+        pytest.param(["first/apple.png"], r"'first' is no view index", id="no number"),
+        pytest.param(
+            ["1/apple.png", "01/apple.png"], r"view 1 has its masks in 01 already", id="twice"
+        ),
+        pytest.param(
+            ["1/pear.png"], r"'pear' is no label of this scene; .*apple, table", id="label"
+        ),
+        pytest.param(["1/apple.jpg"], r"masks are PNG files named <label>\.png", id="no png"),
+    ],
+)
+def test_read_masks_bad_name_is_one_clear_error(
+    tmp_path: Path, photos: Photos, files: list[str], message: str
+) -> None:
+    for file in files:
+        save_mask(tmp_path / "masks" / file, np.s_[0:10, 0:10])
+    with pytest.raises(SceneError, match=message):
+        read_masks(tmp_path / "masks", TWO_LABELS, photos)
+
+
+def test_read_masks_empty_view_folder_is_an_error(tmp_path: Path, photos: Photos) -> None:
+    (tmp_path / "masks" / "1").mkdir(parents=True)
+    with pytest.raises(SceneError, match=r"1: no masks in it; expected <label>\.png"):
+        read_masks(tmp_path / "masks", TWO_LABELS, photos)
+
+
+def test_read_masks_other_size_is_an_error(tmp_path: Path, photos: Photos) -> None:
+    save_photo(tmp_path / "masks" / "1" / "apple.png", width=40, height=32)
+    with pytest.raises(SceneError, match=r"apple\.png: 40 x 32 pixels, .* photos have 80 x 64"):
+        read_masks(tmp_path / "masks", TWO_LABELS, photos)
+
+
+def test_read_masks_unreadable_file_is_an_error(tmp_path: Path, photos: Photos) -> None:
+    save_mask(tmp_path / "masks" / "1" / "apple.png", np.s_[0:10, 0:10])
+    file = tmp_path / "masks" / "1" / "apple.png"
+    file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(SceneError, match=r"apple\.png: cannot be read as an image"):
+        read_masks(tmp_path / "masks", TWO_LABELS, photos)
+
+
+def test_split_views_holds_test_views_out() -> None:
+    assert split_views(5, (3, 1), "held_out") == ((0, 2, 4), (1, 3))
+
+
+def test_split_views_paper_trains_on_all() -> None:
+    assert split_views(4, (1,), "paper") == ((0, 1, 2, 3), (1,))
+
+
+def test_split_views_outside_view_is_an_error() -> None:
+    message = "test_views names view 5, but the 5 photos are views 0 to 4"
+    with pytest.raises(SceneError, match=re.escape(message)):
+        split_views(5, (1, 5), "paper")
+
+
+def test_split_views_must_leave_views_to_train_on() -> None:
+    with pytest.raises(SceneError, match="holds out all 2 photos"):
+        split_views(2, (0, 1), "held_out")

@@ -1,0 +1,62 @@
+"""What all stage scripts share: arguments, exit codes, one line for a user's mistake."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from ovs3d.errors import SceneError
+from ovs3d.params import SceneParams
+from stages._run import run
+
+REPO = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPO)
+
+
+def test_main_gets_paths_and_the_params_of_its_scene() -> None:
+    calls = []
+
+    def main(arguments: argparse.Namespace, params: SceneParams) -> None:
+        calls.append((arguments.scene, arguments.images, arguments.out, params.stages.poses))
+
+    assert run(main, "what it does", ("images", "out"), argv=("demo", "a/b", "c")) == 0
+    [(scene, images, out, poses)] = calls
+    assert (scene, images, out) == ("demo", Path("a/b"), Path("c"))
+    assert poses.max_features > 0
+
+
+def test_mistake_of_the_user_is_one_line_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def main(_arguments: argparse.Namespace, _params: SceneParams) -> None:
+        raise SceneError("a/b: no photos in it")
+
+    assert run(main, None, (), argv=("demo",)) == 1
+    captured = capsys.readouterr()
+    assert captured.err.endswith(": a/b: no photos in it\n")
+    assert captured.err.count("\n") == 1
+
+
+def test_unknown_scene_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(lambda *_: None, None, (), argv=("no-such-scene",)) == 1
+    assert "no scene 'no-such-scene'" in capsys.readouterr().err
+
+
+def test_interrupt_has_the_exit_code_of_shells(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_arguments: argparse.Namespace, _params: SceneParams) -> None:
+        raise KeyboardInterrupt
+
+    assert run(main, None, (), argv=("demo",)) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_defect_of_the_program_keeps_its_traceback() -> None:
+    def main(_arguments: argparse.Namespace, _params: SceneParams) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(main, None, (), argv=("demo",))

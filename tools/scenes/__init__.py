@@ -1,0 +1,1 @@
+"""A small procedural world of tabletop scenes, rendered with Blender's Cycles."""

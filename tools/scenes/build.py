@@ -1,0 +1,111 @@
+"""Builds a scene description in Blender."""
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from tools.scenes.backgrounds import surface
+from tools.scenes.camera import FOCAL_PER_WIDTH, View
+from tools.scenes.materials import paint
+from tools.scenes.shapes import model
+from tools.scenes.spec import BackgroundSpec, LightSpec, ObjectSpec, SceneSpec
+
+WARM, COLD = np.array([1.0, 0.8, 0.58]), np.array([0.72, 0.86, 1.0])
+KEY_DISTANCE = 9.0
+
+
+def build(spec: SceneSpec) -> None:
+    """Replace everything in Blender by the scene; pass_index holds the label of each object."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    for index, entity in enumerate(spec.entities, start=1):
+        if isinstance(entity, ObjectSpec):
+            add_object(entity, index)
+        else:
+            add_background(entity, index, spec.wall_distance)
+    add_light(spec.light)
+    camera = bpy.data.cameras.new("camera")
+    camera.sensor_fit = "HORIZONTAL"
+    camera.lens = FOCAL_PER_WIDTH * camera.sensor_width
+    bpy.context.scene.camera = _link(bpy.data.objects.new("camera", camera))
+
+
+def _link(thing: bpy.types.Object) -> bpy.types.Object:
+    """Put an object into the scene."""
+    bpy.context.scene.collection.objects.link(thing)
+    return thing
+
+
+def add_object(spec: ObjectSpec, index: int) -> bpy.types.Object:
+    """Add one object: all its parts in one mesh with a material slot per paint."""
+    parts = model(spec.kind)
+    slots = list(dict.fromkeys(part.slot for part in parts))
+    starts = np.cumsum([0, *[len(part.vertices) for part in parts]])
+    faces = [
+        tuple(int(corner + start) for corner in face)
+        for part, start in zip(parts, starts, strict=False)
+        for face in part.faces
+    ]
+    mesh = bpy.data.meshes.new(spec.kind)
+    mesh.from_pydata(np.concatenate([part.vertices for part in parts]).tolist(), [], faces)
+    material_of = [slots.index(part.slot) for part in parts for _ in part.faces]
+    mesh.polygons.foreach_set("material_index", material_of)
+    # Caps of tubes stay flat, as do the prisms: a cap is a polygon of more than four corners.
+    smooth = [part.smooth and len(face) <= 4 for part in parts for face in part.faces]
+    mesh.polygons.foreach_set("use_smooth", smooth)
+    for slot in slots:
+        mesh.materials.append(paint(slot, spec))
+    mesh.validate()
+    thing = _link(bpy.data.objects.new(spec.kind, mesh))
+    thing.location = (spec.x, spec.y, 0.0)
+    thing.rotation_euler = (0.0, 0.0, np.radians(spec.yaw))
+    thing.scale = (spec.scale,) * 3
+    thing.pass_index = index
+    return thing
+
+
+def add_background(spec: BackgroundSpec, index: int, wall_distance: float) -> bpy.types.Object:
+    """Add the table or the wall as a plane that fills the picture from every view."""
+    mesh = bpy.data.meshes.new(spec.role)
+    if spec.role == "ground":
+        corners = [(-14, -9, 0), (14, -9, 0), (14, wall_distance, 0), (-14, wall_distance, 0)]
+    else:
+        corners = [(-14, 0, 0), (14, 0, 0), (14, 9, 0), (-14, 9, 0)]
+    mesh.from_pydata(corners, [], [(0, 1, 2, 3)])
+    mesh.materials.append(surface(spec))
+    thing = _link(bpy.data.objects.new(spec.role, mesh))
+    if spec.role == "wall":
+        # Upright, so that its texture space keeps x across and y up.
+        thing.rotation_euler = (np.pi / 2, 0.0, 0.0)
+        thing.location = (0.0, wall_distance, 0.0)
+    thing.pass_index = index
+    return thing
+
+
+def add_light(spec: LightSpec) -> None:
+    """Add the soft key light, tinted by its warmth, and the ambient light of the other tint."""
+    blend = (spec.warmth + 1) / 2
+    tint = blend * WARM + (1 - blend) * COLD
+    lamp = bpy.data.lights.new("key", "AREA")
+    lamp.shape, lamp.size = "DISK", spec.softness
+    lamp.energy = 1150.0 * spec.strength
+    lamp.color = tint / tint.mean()
+    key = _link(bpy.data.objects.new("key", lamp))
+    turn, rise = np.radians(spec.azimuth), np.radians(spec.elevation)
+    toward = np.array([np.sin(turn) * np.cos(rise), -np.cos(turn) * np.cos(rise), np.sin(rise)])
+    key.matrix_world = Matrix.Translation((KEY_DISTANCE * toward).tolist())
+    key.rotation_euler = (np.pi / 2 - rise, 0.0, turn)
+    world = bpy.data.worlds.new("ambient")
+    world.use_nodes = True
+    sky = world.node_tree.nodes["Background"]
+    ambient = 1.0 + 0.35 * (1.0 - tint / tint.mean())
+    sky.inputs["Color"].default_value = (*ambient.tolist(), 1.0)
+    sky.inputs["Strength"].default_value = spec.ambient
+    bpy.context.scene.world = world
+
+
+def aim(view: View) -> None:
+    """Move the camera to a view: Blender's camera looks along -z with y up."""
+    pose = np.eye(4)
+    pose[:3] = view.world_from_camera
+    camera = bpy.context.scene.camera
+    camera.matrix_world = Matrix((pose @ np.diag([1.0, -1.0, -1.0, 1.0])).tolist())
