@@ -1,0 +1,120 @@
+"""The contract between layout, stage graph and parameters; see README, "How it is built"."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ovs3d import params
+from tests.closure import ROOT, closure, direct_imports
+
+STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+SCENE_STAGES = [name for name in STAGES if name != "summarize"]
+LIBRARY = sorted(path.relative_to(ROOT) for path in (ROOT / "ovs3d").rglob("*.py"))
+SOURCES = sorted(
+    path.relative_to(ROOT)
+    for folder in ("ovs3d", "stages", "tools", "tests", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+)
+# Lower layers first; a module may import its own layer and those before it.
+LAYERS = (
+    ("errors", "files", "device", "progress", "params"),
+    ("scene",),
+    ("field",),
+    ("reconstruct", "features"),
+    ("evaluation", "distill"),
+    ("apps",),
+)
+
+
+def body(stage: str) -> dict[str, Any]:
+    content: dict[str, Any] = STAGES[stage].get("do", STAGES[stage])
+    return content
+
+
+def layer(file: Path) -> int:
+    name = file.parts[1].removesuffix(".py")
+    return next(index for index, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_deps_are_exactly_the_import_closure(stage: str) -> None:
+    listed = {dep for dep in body(stage)["deps"] if dep.endswith(".py")}
+    imported = {path.as_posix() for path in closure(Path("stages") / f"{stage}.py")}
+    assert listed == imported, f"dvc.yaml, {stage}: list {sorted(imported)}"
+
+
+@pytest.mark.parametrize("stage", SCENE_STAGES)
+def test_one_word_in_five_places(stage: str) -> None:
+    class_name = "".join(word.capitalize() for word in stage.split("_")) + "Params"
+    assert (ROOT / "stages" / f"{stage}.py").is_file()
+    assert params.Preset.model_fields[stage].annotation is getattr(params, class_name)
+    for preset in ("tiny", "paper"):
+        assert stage in PARAMS[preset]
+    command = body(stage)["cmd"].split()
+    assert command[:3] == ["python", "-m", f"stages.{stage}"]
+    assert command[-1] == f"data/{stage}/${{key}}"
+    listed = [
+        path if isinstance(path, str) else next(iter(path))
+        for kind in ("outs", "metrics", "plots")
+        for path in body(stage).get(kind, [])
+    ]
+    assert all(path.startswith(f"data/{stage}/${{key}}") for path in listed)
+
+
+@pytest.mark.parametrize("stage", SCENE_STAGES)
+def test_stage_depends_on_its_section_and_its_override(stage: str) -> None:
+    assert f"${{item.preset}}.{stage}" in body(stage)["params"]
+    assert f"scenes.${{key}}.{stage}" in body(stage)["params"]
+
+
+def test_every_parameter_is_claimed_by_a_stage() -> None:
+    claimed = {name.split(".")[0] for stage in STAGES for name in body(stage)["params"]}
+    presets = {entry["preset"] for entry in PARAMS["scenes"].values()} | {"tiny", "paper"}
+    assert set(PARAMS) - presets <= claimed
+    for preset in presets:
+        assert list(PARAMS[preset]) == SCENE_STAGES
+
+
+def test_stages_and_scripts_are_the_same() -> None:
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py") if path.stem[0] != "_"}
+    assert scripts == set(STAGES)
+
+
+@pytest.mark.parametrize("file", LIBRARY, ids=str)
+def test_imports_run_one_way(file: Path) -> None:
+    if len(file.parts) == 2 and file.name == "__init__.py":
+        return
+    for imported in direct_imports(file):
+        assert imported.parts[0] == "ovs3d", f"{file} imports {imported}"
+        assert layer(imported) <= layer(file), f"{file} imports {imported}"
+    assert not re.search(r"^\s*(import|from) dvc\b", (ROOT / file).read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", LIBRARY, ids=str)
+def test_no_import_cycle(file: Path) -> None:
+    for imported in direct_imports(file):
+        assert file not in closure(imported), f"{file} and {imported} import each other"
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=str)
+def test_files_stay_readable(file: Path) -> None:
+    lines = len((ROOT / file).read_text().splitlines())
+    assert lines <= (60 if file.parts[0] == "stages" and file.stem[0] != "_" else 400)
+
+
+def test_every_path_in_the_readme_exists_or_is_an_output() -> None:
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:yaml|toml|md|lock))`", readme))
+    named |= set(re.findall(r"\]\(([^)#:]+)\)", readme))
+    outputs = tuple(f"data/{stage}/" for stage in STAGES) + ("data/summary.json",)
+    missing = [
+        path
+        for path in named
+        if not (ROOT / path).exists() and not path.startswith(outputs) and "<" not in path
+    ]
+    assert named
+    assert not missing
