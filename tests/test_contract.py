@@ -19,6 +19,7 @@ SOURCES = sorted(
     for folder in ("ovs3d", "stages", "tools", "tests", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 )
+SHARED = {"seed", "device", "split", "scenes.${key}.test_views"}
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
     ("errors", "files", "device", "progress", "params"),
@@ -71,6 +72,18 @@ def test_stage_depends_on_its_section_and_its_override(stage: str) -> None:
     assert f"scenes.${{key}}.{stage}" in body(stage)["params"]
 
 
+@pytest.mark.parametrize("stage", SCENE_STAGES)
+def test_stage_lists_every_parameter_that_its_script_reads(stage: str) -> None:
+    script = (ROOT / "stages" / f"{stage}.py").read_text()
+    listed = body(stage)["params"]
+    shared = set(re.findall(r"params\.(seed|device|split|test_views)\b", script))
+    names = {f"scenes.${{key}}.{name}" if name == "test_views" else name for name in shared}
+    assert names == {name for name in listed if "{item" not in name and name in names | SHARED}
+    for section in set(re.findall(r"params\.stages\.(\w+)", script)):
+        assert any(name.startswith(f"${{item.preset}}.{section}") for name in listed)
+        assert f"scenes.${{key}}.{section}" in listed
+
+
 def test_every_parameter_is_claimed_by_a_stage() -> None:
     claimed = {name.split(".")[0] for stage in STAGES for name in body(stage)["params"]}
     presets = {entry["preset"] for entry in PARAMS["scenes"].values()} | {"tiny", "paper"}
@@ -110,7 +123,7 @@ def test_every_path_in_the_readme_exists_or_is_an_output() -> None:
     readme = (ROOT / "README.md").read_text()
     named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:yaml|toml|md|lock))`", readme))
     named |= set(re.findall(r"\]\(([^)#:]+)\)", readme))
-    outputs = tuple(f"data/{stage}/" for stage in STAGES) + ("data/summary.json",)
+    outputs = (*(f"data/{stage}/" for stage in STAGES), "data/summary.json")
     missing = [
         path
         for path in named

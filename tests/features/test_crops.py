@@ -1,9 +1,11 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from ovs3d.features.crops import resize_windows
+from ovs3d.features.crops import _resize_in_turn, _resize_together, resize_windows
 
 BOXES = [(0, 0, 61, 47), (10, 5, 50, 38), (3, 40, 31, 60), (44, 1, 80, 60), (70, 50, 80, 60)]
 
@@ -15,33 +17,44 @@ def make_photo() -> torch.Tensor:
     return torch.from_numpy((np.asarray(smooth) + noise).clip(0, 255).astype(np.uint8))
 
 
+Resize = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+
+
+@pytest.fixture(params=[_resize_in_turn, _resize_together], ids=["in_turn", "together"])
+def resize(request: pytest.FixtureRequest) -> Resize:
+    """The ways of a CPU and of a GPU."""
+    way: Resize = request.param
+    return way
+
+
 @pytest.mark.parametrize("side", [16, 32, 50])
-def test_resize_windows_agrees_with_pillow_on_the_cropped_picture(side: int) -> None:
+def test_resize_agrees_with_pillow_on_the_cropped_picture(resize: Resize, side: int) -> None:
     photo = make_photo()
-    squares = resize_windows(photo, torch.tensor(BOXES), side)
+    squares = resize(photo, torch.tensor(BOXES), side)
+    assert squares.dtype == torch.float32
     assert squares.shape == (len(BOXES), 3, side, side)
     for square, box in zip(squares, BOXES, strict=True):
         crop = Image.fromarray(photo.numpy()).crop(box)
         expected = np.asarray(crop.resize((side, side), Image.Resampling.BICUBIC)).astype(float)
         difference = np.abs(square.permute(1, 2, 0).numpy() - expected)
-        # Pillow rounds twice, which alone makes a mean of a quarter.
+        # Pillow rounds to bytes twice, which alone makes a mean of a quarter.
         assert difference.mean() < 0.4
         # It also goes sideways first, which differs where an overshoot is clipped half-way.
         assert difference.max() < 8
 
 
-def test_resize_windows_keeps_pixels_of_a_window_of_the_square_size() -> None:
+def test_resize_keeps_pixels_of_a_window_of_the_square_size(resize: Resize) -> None:
     photo = make_photo()
-    [square] = resize_windows(photo, torch.tensor([(7, 9, 39, 41)]), 32)
+    [square] = resize(photo, torch.tensor([(7, 9, 39, 41)]), 32)
     expected = photo[9:41, 7:39].permute(2, 0, 1).float()
     torch.testing.assert_close(square, expected, atol=1e-3, rtol=0)
 
 
-def test_resize_windows_does_not_depend_on_the_other_windows() -> None:
+def test_resize_does_not_depend_on_the_other_windows(resize: Resize) -> None:
     photo = make_photo()
-    together = resize_windows(photo, torch.tensor(BOXES), 24)
+    together = resize(photo, torch.tensor(BOXES), 24)
     for square, box in zip(together, BOXES, strict=True):
-        [alone] = resize_windows(photo, torch.tensor([box]), 24)
+        [alone] = resize(photo, torch.tensor([box]), 24)
         torch.testing.assert_close(square, alone, atol=1e-3, rtol=0)
 
 

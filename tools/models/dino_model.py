@@ -38,7 +38,7 @@ TINY = DinoConfig(
     kwargs={
         "img_size": [GRID[0] * PATCH, GRID[1] * PATCH],
         "embed_dim": 192,
-        "depth": 6,
+        "depth": 4,
         "num_heads": 3,
         "num_classes": 0,
         "dynamic_img_size": True,

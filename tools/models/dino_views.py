@@ -13,10 +13,10 @@ from tools.models.dino_model import PATCH, normalize
 from tools.models.runs import Draw
 from tools.models.scenes import Picture
 
-WIDE_SIZE = 112
-NARROW_SIZE = 64
-WIDE_SIDES = (80, 168)
-NARROW_SIDES = (40, 80)
+WIDE_SIZE = 96
+NARROW_SIZE = 48
+WIDE_SIDES = (68, 144)
+NARROW_SIDES = (30, 64)
 NARROW_VIEWS = 2
 
 
