@@ -60,7 +60,7 @@ class ClipEncoder:
             [M, dim] float32 unit vectors on the encoder's device.
         """
         photo, boxes = photo.to(self.mean.device), boxes.to(self.mean.device)
-        parts = [self._encode(photo, part, self.image_size) for part in torch.split(boxes, batch)]
+        parts = [self._encode(photo, part) for part in torch.split(boxes, batch)]
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -91,11 +91,11 @@ class ClipEncoder:
 
     def preprocess(self, squares: Tensor) -> Tensor:
         """Turn [M, 3, h, w] float values of 0..255 into what the image tower takes."""
-        scaled = (squares - 255 * self.mean) / (255 * self.std)
+        scaled = torch.addcmul(-self.mean / self.std, squares, 1 / (255 * self.std))
         return scaled.contiguous(memory_format=torch.channels_last)
 
-    def _encode(self, photo: Tensor, boxes: Tensor, side: int) -> Tensor:
-        squares = self.preprocess(resize_windows(photo, boxes, side))
+    def _encode(self, photo: Tensor, boxes: Tensor) -> Tensor:
+        squares = self.preprocess(resize_windows(photo, boxes, self.image_size))
         with _mixed_precision(squares.device):
             vectors = self.model.encode_image(squares)  # type: ignore[operator]
         return normalize(vectors.float(), dim=-1)

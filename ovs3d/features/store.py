@@ -10,7 +10,7 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovs3d.features.view_store import CHUNK_NAMES, ViewStore, codec, create_results, open_array
+from ovs3d.features.view_store import CHUNK_NAMES, ViewStore, codecs, create_results, open_array
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice
 
@@ -61,7 +61,7 @@ class FeatureStore(ViewStore):
                 "boxes",
                 data=boxes,
                 chunks=boxes.shape,
-                compressors=codec(boxes.dtype),
+                compressors=codecs(boxes.dtype),
                 chunk_key_encoding=CHUNK_NAMES,
                 dimension_names=("view", "window", "side"),
             )

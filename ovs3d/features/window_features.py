@@ -9,6 +9,10 @@ from torch.nn.functional import embedding_bag, normalize
 
 from ovs3d.features.windows import Lattice
 
+# Four numbers of 15 bits in one int64. With the bit above each of them set, one subtraction
+# compares all four: the bit survives where what is subtracted is no larger, and none borrows.
+_LIMIT = (1 << 15) - 1
+_HIGH_BITS = 0x8000_8000_8000_8000 - (1 << 64)
 _PIXELS_PER_CHUNK = 2048
 """Pixels of a dense map that are gathered at a time: about 100 MB at 3 scales of 512 numbers."""
 
@@ -63,8 +67,8 @@ class WindowFeatures:
         self.dim = embeddings.shape[2]
         device = embeddings.device
         self._embeddings = embeddings.flatten(0, 1)
-        # One box is one 8-byte number: a gather of these is several times faster.
-        self._boxes = boxes.flatten(0, 1).contiguous().view(torch.int64).flatten()
+        left, upper, right, lower = boxes.flatten(0, 1).long().unbind(dim=1)
+        self._boxes = _pack(left, upper, _LIMIT - right, _LIMIT - lower)
         self._scales = _block_tables(lattices, self.width, self.height, device)
         # An unknown view points behind the last window, where indexing fails.
         first = torch.full((max(self.views) + 1,), len(self._embeddings), dtype=torch.int64)
@@ -89,12 +93,13 @@ class WindowFeatures:
         """
         result = torch.empty((len(ys), self.scales, self.dim), device=self.device)
         first_window = self._first_window[views]
-        position = torch.stack([xs, ys], dim=1).to(torch.int16)[:, None]
+        # left <= x, upper <= y, x < right and y < lower, for all windows of a block at once.
+        pixel = _pack(xs, ys, _LIMIT - 1 - xs, _LIMIT - 1 - ys) | _HIGH_BITS
         for index, scale in enumerate(self._scales):
             corner = first_window + scale.first_rows[ys] + scale.first_columns[xs]
             candidates = corner[:, None] + scale.block
-            boxes = self._boxes[candidates].view(torch.int16).view(*candidates.shape, 4)
-            covers = ((boxes[..., :2] <= position) & (boxes[..., 2:] > position)).all(dim=-1)
+            room = pixel[:, None] - self._boxes[candidates]
+            covers = room & _HIGH_BITS == _HIGH_BITS
             counts = covers.sum(dim=1)
             sums = embedding_bag(
                 candidates[covers], self._embeddings, counts.cumsum(0) - counts, mode="sum"
@@ -153,3 +158,8 @@ def _blocks(starts: Sequence[int], lattice: Lattice, length: int) -> tuple[Tenso
     count = int((behind - first).max())
     # Blocks of equal size: those at the far border start earlier instead of ending beyond it.
     return first.clamp(max=len(starts) - count), count
+
+
+def _pack(first: Tensor, second: Tensor, third: Tensor, fourth: Tensor) -> Tensor:
+    """Put four int64 tensors of 0..32767 into the 16-bit lanes of one."""
+    return first | second << 16 | third << 32 | fourth << 48

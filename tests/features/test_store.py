@@ -166,18 +166,28 @@ def test_finish_removes_what_killed_writers_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.zarr"]
 
 
-def test_store_of_300_views_has_few_files(tmp_path: Path) -> None:
-    attributes = {**TOKENS, "grid": (2, 2), "views": tuple(range(300))}
+def test_store_has_one_file_per_view_and_few_more(tmp_path: Path) -> None:
+    attributes = {**TOKENS, "grid": (2, 2), "views": tuple(range(50))}
     store = TokenStore.resume(tmp_path / "dino.zarr", attributes)
     for view in store.views:
         store.write(view, torch.ones(2, 2, DIM))
-    assert len(contents(tmp_path / "dino.zarr")) == 302
+    assert len(contents(tmp_path / "dino.zarr")) == 52
 
 
 def test_write_refuses_what_float16_cannot_hold(tmp_path: Path) -> None:
     store = make_store(tmp_path / "clip.zarr", views=())
     with pytest.raises(StoreError, match="view 4 has values that float16 cannot hold"):
         store.write(4, make_embeddings(4) * 1e6)
+
+
+def test_load_notices_a_changed_byte(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "clip.zarr")
+    shard = tmp_path / "clip.zarr/embeddings/c.1.0.0"
+    content = bytearray(shard.read_bytes())
+    content[200] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(StoreError, match=r"embeddings/c\.1\.0\.0: no readable"):
+        store.load((4,), CPU)
 
 
 def damage(path: Path, kind: str) -> None:

@@ -106,3 +106,16 @@ def test_relevancy_is_the_cosine_of_text_and_pixel_mean(
     expected = cosine_similarity(text.double()[:, None, None, None], oracle[1][None], dim=-1)
     assert maps.shape == (3, len(DIVISORS), HEIGHT, WIDTH)
     torch.testing.assert_close(maps.double(), expected.permute(0, 3, 1, 2), atol=1e-3, rtol=0)
+
+
+def test_gather_is_exact_at_the_far_corner_of_the_largest_image() -> None:
+    squares = lattice(32767, 8, 1, 1)
+    boxes = torch.from_numpy(windows(32767, 8, 1, 1, [0]))[None]
+    embeddings = torch.eye(boxes.shape[1], dtype=torch.float16)[None]
+    features = WindowFeatures((0,), (32767, 8), [squares], embeddings, boxes)
+    ys, xs = torch.tensor([7, 0, 4]), torch.tensor([32766, 0, 32751])
+    gathered = features.gather(torch.zeros_like(ys), ys, xs)[:, 0]
+    left, upper, right, lower = boxes[0].unbind(dim=1)
+    for pixel, y, x in zip(gathered, ys, xs, strict=True):
+        covers = (left <= x) & (x < right) & (upper <= y) & (y < lower)
+        torch.testing.assert_close(pixel, covers / covers.sum())

@@ -1,0 +1,66 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from ovs3d.features.store import FeatureStore, TokenStore
+from stages import _run, clip_features, dino_features
+from tests.features.conftest import Files
+from tests.synthetic import make_scene, write_scene
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(
+    clip_vit: Files, dino_vit: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder with a scene and the repository's params, but with the tests' small models."""
+    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params["scenes"]["demo"]["clip_features"] = {
+        "model": clip_vit.model,
+        "weights": clip_vit.weights,
+        "window_divisors": [2],
+        "views": 0.5,
+    }
+    params["scenes"]["demo"]["dino_features"] = {
+        "model": dino_vit.model,
+        "weights": dino_vit.weights,
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    write_scene(make_scene(views=2, width=96, height=72), tmp_path / "raw")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_clip_features_stage_writes_a_finished_store(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["demo", "raw/images", "out"]
+    assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 0
+    assert FeatureStore.open(project / "out" / "clip.zarr").views == (1,)
+    assert "CLIP features of demo" in capsys.readouterr().out
+
+
+def test_dino_features_stage_writes_a_finished_store_and_a_picture(project: Path) -> None:
+    arguments = ["demo", "raw/images", "out"]
+    assert _run.run(dino_features.main, "", ("images", "out"), arguments) == 0
+    store = TokenStore.open(project / "out" / "dino.zarr")
+    assert store.load(store.views, torch.device("cpu")).shape == (2, 9, 12, 24)
+    assert sorted(path.name for path in (project / "out").iterdir()) == ["dino.zarr", "pca.png"]
+
+
+def test_stage_without_weights_ends_in_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = yaml.safe_load((project / "params.yaml").read_text())
+    content["scenes"]["demo"]["clip_features"]["weights"] = "weights/none.safetensors"
+    (project / "params.yaml").write_text(yaml.safe_dump(content))
+    arguments = ["demo", "raw/images", "out"]
+    assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "no weights file weights/none.safetensors; set clip_features.weights" in message
+    assert not (project / "out").exists()
