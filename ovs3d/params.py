@@ -1,4 +1,4 @@
-"""Typed parameters: `params.yaml` is the only source of numbers, this file says what they must be."""
+"""Typed parameters: `params.yaml` is the only source of numbers; this says what they must be."""
 
 import difflib
 from pathlib import Path
@@ -16,6 +16,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Ranks = tuple[PositiveInt, PositiveInt, PositiveInt]
 Device = Literal["auto", "cpu", "cuda"]
 Split = Literal["held_out", "paper"]
+Shading = Literal["sample", "ray"]
 SectionType = TypeVar("SectionType", bound="Section")
 
 
@@ -75,6 +76,8 @@ class ReconstructParams(Section):
     appearance_ranks: Ranks
     appearance_dim: PositiveInt
     rgb_hidden: PositiveInt
+    shading: Shading
+    """What the colour head sees: the appearance vector of each sample, or their mean on a ray."""
     voxels_start: PositiveInt
     voxels_end: PositiveInt
     upsample_at: tuple[PositiveInt, ...]

@@ -15,7 +15,7 @@ from ovs3d.distill.model import Segmentation, new_segmentation
 from ovs3d.errors import SceneError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, composite, ray_of_sample
+from ovs3d.field.render import RaySamples, shade
 from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras
@@ -164,11 +164,7 @@ class Distiller:
         return self.model.ray_features(samples) if constant is None else constant[index]
 
     def _color_loss(self, samples: RaySamples, index: Tensor) -> Tensor:
-        field = self.model.field
-        rows = ray_of_sample(samples.offsets, len(samples.weights))
-        directions = self.pixels.rays.directions[index][rows]
-        colors = field.colors(field.features(samples.points), directions)
-        rendered = composite(colors, samples.weights, samples.offsets)
+        rendered = shade(self.model.field, samples, self.pixels.rays.directions[index])
         return color_loss(rendered, self.pixels.colors[index].float() / 255)
 
     def _fda_loss(self, products: InnerProducts) -> Tensor:

@@ -16,6 +16,7 @@ from ovs3d.field.model import Field
 
 # Positions that are tested against the occupancy mask at a time; bounds the memory of marching.
 _POSITIONS_PER_CHUNK = 1 << 19
+_TINY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +105,24 @@ def render_rays(
 
 
 def shade(field: Field, samples: RaySamples, directions: Tensor) -> Tensor:
-    """Return the colours `[R, 3]` of rays seen along `directions` `[R, 3]`; differentiable."""
-    features = field.features(samples.points)
-    colors = field.colors(features, directions[samples.rows])
-    return composite(colors, samples.weights, samples.offsets)
+    """Return the colours of rays; differentiable in the field and in weights and opacity.
+
+    Args:
+        field: its `config.shading` says how.
+        samples: of the rays.
+        directions: `[R, 3]`, world.
+
+    Returns:
+        `[R, 3]` before black.
+    """
+    components = field.appearance.features(samples.points)
+    if field.config.shading == "sample":
+        colors = field.colors(field.basis(components), directions[samples.rows])
+        return composite(colors, samples.weights, samples.offsets)
+    # The basis is linear: summed before it, a sample costs no matrix product.
+    mass = composite(torch.ones_like(components[:, :1]), samples.weights, samples.offsets)
+    mean = composite(components, samples.weights, samples.offsets) / mass.clamp_min(_TINY)
+    return field.colors(field.basis(mean), directions) * samples.opacity[:, None]
 
 
 def trace(
@@ -158,10 +173,9 @@ def composite(values: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
     return sums
 
 
-def keep_heavy(weights: Tensor, offsets: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """Return which samples `[M]` weigh more than a threshold, and the offsets `[R + 1]` of those."""
-    heavy = weights > threshold
-    return heavy.nonzero().view(-1), _offsets(heavy)[offsets]
+def keep(mask: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which samples `[M]` a mask `[N]` keeps, and the offsets `[R + 1]` among those."""
+    return mask.nonzero().view(-1), _offsets(mask)[offsets]
 
 
 def ray_of_sample(offsets: Tensor, total: int) -> Tensor:
@@ -180,7 +194,7 @@ class _Steps:
         span = (end - start) * self.scale
         length = span.norm(dim=1)
         self.counts = length / field.config.step_voxels
-        self.step = span / self.counts.clamp_min(1e-6)[:, None]
+        self.step = span / self.counts.clamp_min(_TINY)[:, None]
         self.most = int(self.counts.max().ceil()) if len(start) else 0
         self.mask = field.occupancy
 
@@ -221,11 +235,11 @@ def _march_chunks(
         depths = field.space.depths(origins[rays][rows], directions[rays][rows], points)
         totals = composite(torch.stack([depths, torch.ones_like(depths)], dim=1), weights, offsets)
         depth, opacity = totals.unbind(dim=1)
-        kept, offsets = keep_heavy(weights, offsets, weight_threshold)
+        kept, offsets = keep(weights > weight_threshold, offsets)
         yield (
             rays,
             RaySamples(
-                offsets, points[kept], weights[kept], depth / opacity.clamp_min(1e-6), opacity
+                offsets, points[kept], weights[kept], depth / opacity.clamp_min(_TINY), opacity
             ),
         )
 

@@ -98,10 +98,14 @@ class VmVolume(nn.Module):
         for (a, b, c), old, new in zip(AXES, self.planes, finer.planes, strict=True):
             size = (grid[a], grid[b])
             channels_first = old.permute(2, 0, 1)[None]
-            resized = functional.interpolate(channels_first, size, mode="bilinear", align_corners=True)
+            resized = functional.interpolate(
+                channels_first, size, mode="bilinear", align_corners=True
+            )
             new.copy_(resized[0].permute(1, 2, 0))
         for (_, _, c), old, new in zip(AXES, self.lines, finer.lines, strict=True):
-            resized = functional.interpolate(old.T[None], grid[c], mode="linear", align_corners=True)
+            resized = functional.interpolate(
+                old.T[None], grid[c], mode="linear", align_corners=True
+            )
             new.copy_(resized[0].T)
         return finer
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ovs3d.device import adam, make_generator
 from ovs3d.field.model import Field, FieldConfig
-from ovs3d.field.render import composite, keep_heavy, ray_of_sample, sample_weights, trace
+from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
 from ovs3d.params import ReconstructParams
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
@@ -90,6 +90,7 @@ class _Trainer:
             rgb_hidden=params.rgb_hidden,
             step_voxels=params.step_voxels,
             opacity_threshold=params.opacity_threshold,
+            shading=params.shading,
         )
         self.field = Field(config, self.generator)
         self.optimizer = self._new_optimizer()
@@ -99,9 +100,9 @@ class _Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial"] * self.params.lr_decay ** (step / self.params.iterations)
         origins, directions, target = self.pool.batch(self.sampler.next())
-        color, extra = self._render(origins, directions)
+        color, spread = self._render(origins, directions)
         error = (color - target).square().mean()
-        loss = error + extra
+        loss = error + self.params.distortion * _ramp(self.params, step) * spread
         if step % _TV_EVERY == 0:
             loss = loss + _TV_EVERY * self._smoothness()
         self.optimizer.zero_grad(set_to_none=True)
@@ -112,25 +113,39 @@ class _Trainer:
 
     def _render(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Render rays on a random background; return colours and the distortion term."""
-        field, params = self.field, self.params
-        uniform = {"generator": self.generator, "device": origins.device}
-        jitter = torch.rand(len(origins), **uniform)
-        background = torch.rand(len(origins), 3, **uniform)
-        with torch.no_grad():
-            points, steps, offsets = trace(field, origins, directions, jitter)
-        depth = field.optical_depth(points, field.density_table())
-        weights = sample_weights(depth, offsets)
-        heavy, heavy_offsets = keep_heavy(weights.detach(), offsets, params.weight_threshold)
-        rows = ray_of_sample(heavy_offsets, len(heavy))
-        colors = field.colors(field.features(points[heavy]), directions[rows])
-        color = composite(colors, weights.index_select(0, heavy), heavy_offsets)
+        field, params, device = self.field, self.params, origins.device
+        jitter = torch.rand(len(origins), generator=self.generator, device=device)
+        background = torch.rand(len(origins), 3, generator=self.generator, device=device)
+        table = field.density_table()
+        points, steps, offsets = self._visible(trace(field, origins, directions, jitter), table)
+        weights = sample_weights(field.optical_depth(points, table), offsets)
         opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
-        # A background that cannot be learnt: only an opaque ray gets the colour right.
-        color = color + (1 - opacity) * background
+        heavy, heavy_offsets = keep(weights.detach() > params.weight_threshold, offsets)
+        samples = RaySamples(
+            heavy_offsets,
+            points[heavy],
+            weights.index_select(0, heavy),
+            torch.zeros_like(jitter),
+            opacity[:, 0],
+        )
+        # A background that cannot be learnt: only an opaque ray gets its colour right.
+        color = shade(field, samples, directions) + (1 - opacity) * background
         if not params.distortion:
             return color, color.new_zeros(())
-        step = params.step_voxels * field.space.voxel_size(math.prod(field.config.grid))
-        return color, params.distortion * distortion(weights, steps * step, offsets, step)
+        step = params.step_voxels / math.prod(field.config.grid) ** (1 / 3)
+        return color, distortion(weights, steps * step, offsets, step)
+
+    @torch.no_grad()
+    def _visible(
+        self, traced: tuple[Tensor, Tensor, Tensor], table: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Leave out samples that so little light reaches that they cannot matter."""
+        points, steps, offsets = traced
+        optical_depth = self.field.optical_depth(points, table)
+        weights = sample_weights(optical_depth, offsets)
+        reached = weights > self.params.weight_threshold * -torch.expm1(-optical_depth)
+        kept, offsets = keep(reached, offsets)
+        return points[kept], steps[kept], offsets
 
     def _smoothness(self) -> Tensor:
         density = total_variation(self.field.density) * self.params.tv_density
@@ -163,3 +178,8 @@ def voxels_after(params: ReconstructParams, step: int) -> int:
     share = done / len(params.upsample_at)
     ratio = params.voxels_end / params.voxels_start
     return round(params.voxels_start * ratio**share)
+
+
+def _ramp(params, step):
+    a=max(params.upsample_at); return max(0., (step-a)/(params.iterations-a))**RP
+RP=1

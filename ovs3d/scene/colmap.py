@@ -129,7 +129,7 @@ def _match(
     options = pycolmap.FeatureMatchingOptions(use_gpu=False)
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = seed
-    batch = -(-len(pairs) // _MATCH_CALLS)
+    batch = max(1, -(-len(pairs) // _MATCH_CALLS))
     pairs_file = database.with_name("pairs.txt")
     pairing = pycolmap.ImportedPairingOptions(match_list_path=pairs_file)
     with progress("matching", len(pairs), "pairs") as advance:

@@ -15,6 +15,8 @@ from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.colmap import photo_pairs
 from ovs3d.scene.dataset import open_photos
 from ovs3d.scene.sfm import PosesReport, reconstruct_poses
+from stages._run import run
+from stages.poses import main
 from tests.pose_errors import pose_errors
 from tests.synthetic import SyntheticScene, make_scene, write_scene
 
@@ -25,6 +27,7 @@ PARAMS = PosesParams(
     max_image_size=1600,
     min_registered=0.5,
 )
+REPO = Path(__file__).parents[2]
 VIEWS = 12
 
 
@@ -186,6 +189,16 @@ def test_failure_keeps_the_previous_output(tmp_path: Path) -> None:
     assert contents(tmp_path / "poses") == {"cameras.json": b"before"}
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_hardly_any_photos_are_no_scene(images: Path, tmp_path: Path, count: int) -> None:
+    (tmp_path / "images").mkdir()
+    for view in range(count):
+        # The same photo again has no parallax.
+        shutil.copy(images / "000.png", tmp_path / "images" / f"{view}.png")
+    with pytest.raises(PosesError, match=rf"placed 0 of {count} photos"):
+        reconstruct_poses(open_photos(tmp_path / "images"), PARAMS, 0, tmp_path / "poses")
+
+
 def test_cut_off_photo_is_named(copy: Path, tmp_path: Path) -> None:
     path = copy / "005.png"
     path.write_bytes(path.read_bytes()[:5000])
@@ -208,3 +221,16 @@ def test_exhaustive_pairs_are_all_pairs_once() -> None:
 def test_sequential_pairs_are_neighbours_and_powers_of_two() -> None:
     partners = [second for first, second in photo_pairs(100, "sequential") if first == 20]
     assert partners == [*range(21, 31), 36, 52, 84]
+
+
+def test_stage_writes_the_folder_and_tells_mistakes_in_one_line(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPO)
+    out = tmp_path / "poses"
+    assert run(main, None, ("images", "out"), ("demo", str(images), str(out))) == 0
+    assert "12 of 12" in capfd.readouterr().out
+    assert len(load_cameras(out / "cameras.json")) == VIEWS
+    assert run(main, None, ("images", "out"), ("demo", str(tmp_path), str(out))) == 1
+    # COLMAP's own log would show here too.
+    assert capfd.readouterr().err.count("\n") == 1
