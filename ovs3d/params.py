@@ -208,7 +208,7 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
             message gives the dotted key, and for an unknown key the nearest known one.
     """
     document = _read(path)
-    scenes = document.get("scenes") or {}
+    scenes = _scenes(document, path)
     if scene not in scenes:
         raise ParamsError(f"{path}: no scene '{scene}' under scenes{_nearest(scene, scenes)}")
     entry = _validate(SceneEntry, scenes[scene], f"{path}: scenes.{scene}")
@@ -232,7 +232,7 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
 
 def scene_names(path: Path) -> list[str]:
     """List the scenes of `params.yaml` in the order of the file."""
-    return list(_read(path).get("scenes") or {})
+    return list(_scenes(_read(path), path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -245,6 +245,13 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ParamsError(f"{path} must hold a mapping of sections")
     return document
+
+
+def _scenes(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    scenes = document.get("scenes") or {}
+    if not isinstance(scenes, dict):
+        raise ParamsError(f"{path}: scenes must map names to settings, like 'garden: {{...}}'")
+    return scenes
 
 
 def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
@@ -266,7 +273,7 @@ def _one_line(section: type[Section], error: ValidationError, where: str) -> str
     first = error.errors()[0]
     # Union members appear in the location; keys and list positions are what a user can find.
     keys = [str(part) for part in first["loc"] if not _is_union_tag(part)]
-    dotted = f"{where}.{'.'.join(keys)}" if not where.endswith(": ") else where + ".".join(keys)
+    dotted = where + (".".join(keys) if where.endswith(": ") else "".join(f".{k}" for k in keys))
     if first["type"] == "extra_forbidden":
         known = _known_keys(section, first["loc"][:-1])
         return f"{dotted}: unknown key{_nearest(keys[-1], known)}"

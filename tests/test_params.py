@@ -195,3 +195,19 @@ def test_file_that_is_no_mapping_is_an_error(tmp_path: Path, text: str, message:
     with pytest.raises(ParamsError, match=message) as raised:
         load_scene_params(tmp_path / "params.yaml", "demo")
     assert "\n" not in str(raised.value)
+
+
+def test_scenes_that_are_a_list_are_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("scenes: [demo]\n")
+    with pytest.raises(ParamsError, match="scenes must map names to settings"):
+        load_scene_params(path, "demo")
+
+
+def test_an_empty_preset_is_named_without_a_stray_dot(tmp_path: Path) -> None:
+    content = yaml.safe_load(PARAMS_FILE.read_text())
+    content["tiny"] = None
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ParamsError, match="tiny: "):
+        load_scene_params(path, "demo")

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="default: beside the configuration")
     parser.add_argument("--train-seeds", type=int, default=200, help="scenes 0 to this, exclusive")
     parser.add_argument("--hold-out-every", type=int, default=20, help="one scene in so many")
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)

@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("data/weights/dino"))
     parser.add_argument("--train-seeds", type=int, default=200, help="scenes 0 to this, exclusive")
     parser.add_argument("--hold-out-every", type=int, default=20, help="one scene in so many")
-    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)

@@ -102,7 +102,7 @@ class _Trainer:
         origins, directions, target = self.pool.batch(self.sampler.next())
         color, spread = self._render(origins, directions)
         error = (color - target).square().mean()
-        loss = error + self.params.distortion * _ramp(self.params, step) * spread
+        loss = error + distortion_weight(self.params, step) * spread
         if step % _TV_EVERY == 0:
             loss = loss + _TV_EVERY * self._smoothness()
         self.optimizer.zero_grad(set_to_none=True)
@@ -130,8 +130,6 @@ class _Trainer:
         )
         # A background that cannot be learnt: only an opaque ray gets its colour right.
         color = shade(field, samples, directions) + (1 - opacity) * background
-        if not params.distortion:
-            return color, color.new_zeros(())
         step = params.step_voxels / math.prod(field.config.grid) ** (1 / 3)
         return color, distortion(weights, steps * step, offsets, step)
 
@@ -180,6 +178,11 @@ def voxels_after(params: ReconstructParams, step: int) -> int:
     return round(params.voxels_start * ratio**share)
 
 
-def _ramp(params, step):
-    a=max(params.upsample_at); return max(0., (step-a)/(params.iterations-a))**RP
-RP=1
+def distortion_weight(params: ReconstructParams, step: int) -> float:
+    """Return the weight of the distortion term: zero while the grid grows, then rising linearly.
+
+    Earlier it would nail surfaces down before the views have agreed on where they are.
+    """
+    start = max(params.upsample_at, default=0)
+    share = (step - start) / max(1, params.iterations - start)
+    return params.distortion * max(0.0, share)

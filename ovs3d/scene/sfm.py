@@ -19,8 +19,8 @@ from ovs3d.scene.normalise import Array, Similarity, unit_scene
 from ovs3d.scene.overview import draw_overview
 
 CAMERAS_FILE = "cameras.json"
-TRANSFORM_FILE = "transform.json"
-COLMAP_FOLDER = "colmap"
+TRANSFORM_FILE = "sfm/transform.json"
+COLMAP_FOLDER = "sfm"
 OVERVIEW_FILE = "overview.png"
 
 # Names of photos in a message before it says "and so many more".
@@ -75,8 +75,8 @@ class _Sparse:
 def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path) -> PosesReport:
     """Recover the poses of a scene's photos and write them to a folder.
 
-    The folder gets `cameras.json` (unit scene), `colmap/` (the model in COLMAP's own frame and
-    binary format), `transform.json` (from COLMAP's frame to the unit scene) and `overview.png`
+    The folder gets `cameras.json` (unit scene), `sfm/` (the model in COLMAP's own frame and
+    binary format), `sfm/transform.json` (from COLMAP's frame to the unit scene) and `overview.png`
     (cameras and points from above). It appears at once and complete, or not at all.
 
     Args:

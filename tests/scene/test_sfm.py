@@ -107,7 +107,7 @@ def test_two_runs_give_the_same_bytes(images: Path, poses: tuple[Path, PosesRepo
     again = images.parent / "again"
     reconstruct_poses(open_photos(images), PARAMS, 0, again)
     first, second = contents(poses[0]), contents(again)
-    assert {"cameras.json", "transform.json", "overview.png", "colmap/images.bin"} <= first.keys()
+    assert {"cameras.json", "sfm/transform.json", "overview.png", "sfm/images.bin"} <= first.keys()
     assert first == second
 
 
@@ -115,8 +115,8 @@ def test_transform_takes_the_colmap_model_to_the_unit_scene(
     poses: tuple[Path, PosesReport],
 ) -> None:
     cameras = load_cameras(poses[0] / "cameras.json")
-    transform = json.loads((poses[0] / "transform.json").read_text())
-    model = pycolmap.Reconstruction(poses[0] / "colmap")
+    transform = json.loads((poses[0] / "sfm" / "transform.json").read_text())
+    model = pycolmap.Reconstruction(poses[0] / "sfm")
     names = {image.name: image for image in model.images.values()}
     centres = np.stack([names[name].projection_center() for name in cameras.names])
     moved = transform["scale"] * centres @ np.array(transform["rotation"]).T

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tools.models.dino_auc import same_entity_auc
-from tools.models.dino_model import GRID, TINY, build_dino, save_dino
+from tools.models.dino_model import GRID, TINY, build_dino, centered, save_dino
 from tools.models.dino_views import View, draw_views, look_up
 from tools.models.runs import Draw
 from tools.models.scenes import Picture
@@ -28,6 +28,7 @@ GROUPING_TEMPERATURES = (0.1, 0.4)
 GROUPING_YOUTH = 500
 GROUPING_REACH = 3.5
 GLOBAL_WEIGHT = 0.3
+CENTERING_PICTURES = 40
 
 
 class Branch(nn.Module):
@@ -176,8 +177,10 @@ class DinoTask:
         return {"auc_raw": raw, "auc_norm": normed}
 
     def export(self) -> None:
-        """Write the teacher, which is the better half."""
-        save_dino(self.state.teacher.vit, TINY, self._weights)
+        """Write the teacher, which is the better half, with centred tokens."""
+        sample = self._pictures[:: max(1, len(self._pictures) // CENTERING_PICTURES)]
+        photos = [picture.photo for picture in sample]
+        save_dino(centered(self.state.teacher.vit, photos), TINY, self._weights)
 
 
 def _token_loss(scores: Tensor, view: View, maps: Tensor, source: View) -> Tensor:

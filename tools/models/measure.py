@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import open_clip
-import torch
 from safetensors import safe_open
 from sklearn.metrics import roc_auc_score
 from timm.models.vision_transformer import VisionTransformer
@@ -77,20 +76,15 @@ def pair_report(
 ) -> dict[str, dict[str, float]]:
     """Return AUC and the shares on the right side of the paper's threshold, per kind of token.
 
-    Kinds: before and after the final norm, each as it is and with the scene's mean token removed.
+    Kinds: before ("raw") and after the final norm ("norm").
     """
-    scores: dict[str, list[tuple[float, float, float]]] = {}
-    for seed in sorted({picture.seed for picture in pictures}):
-        views = [enlarge(picture, width) for picture in pictures if picture.seed == seed]
-        both = [dino_model.photo_tokens(dino, photo) for photo, _ in views]
-        for side, kind in enumerate(("raw", "norm")):
-            maps = [tokens[side] for tokens in both]
-            mean = torch.stack(maps).mean(dim=(0, 1, 2))
-            for name, offset in ((kind, torch.zeros_like(mean)), (f"{kind}_centered", mean)):
-                for tokens, (_, entity_map) in zip(maps, views, strict=True):
-                    cells, rng = cell_entities(entity_map), np.random.default_rng(seed)
-                    cosines, same = pair_cosines(tokens - offset, cells, PAIRS, rng)
-                    scores.setdefault(name, []).append(_separation(cosines, same))
+    scores: dict[str, list[tuple[float, float, float]]] = {"raw": [], "norm": []}
+    for number, picture in enumerate(pictures):
+        photo, entity_map = enlarge(picture, width)
+        cells = cell_entities(entity_map)
+        for name, tokens in zip(scores, dino_model.photo_tokens(dino, photo), strict=True):
+            rng = np.random.default_rng(number)
+            scores[name].append(_separation(*pair_cosines(tokens, cells, PAIRS, rng)))
     keys = ("auc", "same_above_threshold", "different_below_threshold")
     return {
         name: dict(zip(keys, np.mean(rows, axis=0).tolist(), strict=True))

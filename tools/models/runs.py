@@ -78,7 +78,8 @@ def train(task: Task, options: RunOptions) -> None:
 
     Args:
         task: the model with its losses.
-        options: plan of the run; the checkpoint lies in `options.work`.
+        options: plan of the run; the checkpoint lies in `options.work`. A finished run only
+            exports again.
     """
     checkpoint = options.work / "checkpoint.pt"
     optimizer = _optimizer(task.trained(), options)
@@ -106,9 +107,10 @@ def train(task: Task, options: RunOptions) -> None:
             numbers = "  ".join(f"{k} {v:.4f}" for k, v in task.validate().items())
             logger.info("step %d  %s", done, numbers)
             checked = time.monotonic()
-        if last or now - exported > options.export_every:
+        if now - exported > options.export_every:
             task.export()
             exported = now
+    task.export()
 
 
 def _optimizer(module: nn.Module, options: RunOptions) -> torch.optim.Optimizer:

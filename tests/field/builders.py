@@ -1,0 +1,53 @@
+"""Small fields for tests."""
+
+import torch
+from torch import Tensor
+
+from ovs3d.field.model import Field, FieldConfig
+from ovs3d.scene.space import Grid, Space
+
+UNIT_BOX = Space("bounded", (-1.0,) * 3, (1.0,) * 3, (1.0, 1.0), (2.0,) * 3, 0.0)
+"""World and grid coordinates are the same."""
+
+
+def fog(grid: Grid = (6, 5, 7), space: Space = UNIT_BOX, seed: int = 0, **changes: object) -> Field:
+    """Return a new field, which is a thin fog everywhere."""
+    values: dict[str, object] = {
+        "space": space,
+        "grid": grid,
+        "density_ranks": (3, 2, 2),
+        "appearance_ranks": (4, 2, 3),
+        "appearance_dim": 5,
+        "rgb_hidden": 8,
+        "step_voxels": 0.5,
+        "opacity_threshold": 1e-6,
+        "shading": "ray",
+    }
+    config = FieldConfig(**{**values, **changes})  # type: ignore[arg-type]
+    return Field(config, torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def lump(grid: Grid = (6, 5, 7), **changes: object) -> Field:
+    """Return a field that holds one lump of matter at the nodes (2..3, 1..2, 3..4) and is else empty.
+
+    Its occupancy mask is still all ones.
+    """
+    field = fog(grid, **changes)
+    for table in (*field.density.planes, *field.density.lines):
+        table.zero_()
+    field.density.planes[0][:, :, 0] = -20
+    field.density.lines[0][:, 0] = 1
+    field.density.planes[0][2:4, 1:3, 1] = torch.tensor([[60.0, 50.0], [44.0, 52.0]])
+    field.density.lines[0][3:5, 1] = 1
+    return field
+
+
+def random_rays(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return rays from z = -1.5 that look along +z; directions have z = 1."""
+    generator = torch.Generator().manual_seed(seed)
+    origins = torch.rand(count, 3, generator=generator) * 1.2 - 0.6
+    directions = torch.rand(count, 3, generator=generator) * 0.8 - 0.4
+    origins[:, 2] = -1.5
+    directions[:, 2] = 1
+    return origins, directions

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from ovs3d.errors import StoreError
+from ovs3d.field.checkpoint import (
+    FIELD_KIND,
+    field_from_tensors,
+    load_field,
+    load_tensors,
+    save_field,
+    save_tensors,
+)
+from ovs3d.field.render import render_rays
+from tests.field.builders import fog, lump, random_rays
+
+
+def test_a_read_field_renders_the_same(tmp_path: Path) -> None:
+    field = lump()
+    field.update_occupancy()
+    save_field(tmp_path / "field.safetensors", field)
+    read = load_field(tmp_path / "field.safetensors")
+    assert read.config == field.config
+    assert torch.equal(read.occupancy, field.occupancy)
+    rays = random_rays(20)
+    before, after = render_rays(field, *rays), render_rays(read, *rays)
+    assert float(before.opacity.max()) > 0.5
+    assert torch.equal(before.color, after.color)
+    assert torch.equal(before.depth, after.depth)
+    assert all(parameter.requires_grad for parameter in read.parameters())
+
+
+def test_equal_fields_give_equal_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        save_field(tmp_path / name, fog(seed=3))
+    save_field(tmp_path / "c", fog(seed=4))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+
+
+def test_tensors_come_back_with_dtype_and_config(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    tensors = {"b": torch.arange(4, dtype=torch.uint8), "a": torch.ones(2, 3).half().T}
+    save_tensors(path, "thing", tensors, {"words": ["ä", "b"], "n": 1.5})
+    read, config = load_tensors(path, "thing")
+    assert config == {"words": ["ä", "b"], "n": 1.5}
+    assert sorted(read) == ["a", "b"]
+    for name, tensor in read.items():
+        assert tensor.dtype == tensors[name].dtype
+        assert torch.equal(tensor, tensors[name])
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"none\.safetensors: no such file"):
+        load_field(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_truncated_file_is_named(share: float, tmp_path: Path) -> None:
+    path = tmp_path / "short.safetensors"
+    save_field(path, fog())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(StoreError, match=r"short\.safetensors: truncated"):
+        load_field(path)
+
+
+def test_other_kind_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_tensors(path, "segmentation", {"a": torch.zeros(1)}, {})
+    with pytest.raises(StoreError, match=r"other\.safetensors: holds a segmentation .* a field"):
+        load_field(path)
+
+
+def test_foreign_safetensors_are_named(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(StoreError, match=r"foreign\.safetensors: holds a file of version unknown"):
+        load_field(path)
+
+
+def test_missing_tensor_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "part.safetensors"
+    field = fog()
+    tensors = {k: v for k, v in field.state_dict().items() if k != "basis.weight"}
+    save_tensors(path, FIELD_KIND, tensors, field.config.to_dict())
+    with pytest.raises(StoreError, match=r"part\.safetensors: .*basis\.weight"):
+        load_field(path)
+
+
+def test_another_shape_is_an_error() -> None:
+    small, large = fog(), fog((8, 8, 8))
+    with pytest.raises(StoreError, match="not those of a field"):
+        field_from_tensors(small.state_dict(), large.config.to_dict())
+
+
+def test_another_configuration_is_an_error() -> None:
+    with pytest.raises(StoreError, match="not those of a field"):
+        field_from_tensors(fog().state_dict(), {"colour": "red"})

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import torch
+
+from ovs3d.reconstruct.rays import BatchSampler, load_rays
+from ovs3d.scene.cameras import pixel_centres
+from ovs3d.scene.dataset import open_photos
+from tests.synthetic import SyntheticScene
+
+
+def test_the_pool_holds_every_pixel_of_the_views(scene: SyntheticScene, scene_folder: Path) -> None:
+    photos = open_photos(scene_folder / "images")
+    pool = load_rays(photos, scene.cameras, (1, 4), 1, torch.device("cpu"))
+    pixels = 96 * 72
+    assert len(pool) == 2 * pixels
+    index = torch.tensor([0, pixels - 1, pixels, pixels + 96 * 10 + 7])
+    origins, directions, colors = pool.batch(index)
+    for row, (view, pixel) in enumerate([(1, 0), (1, pixels - 1), (4, 0), (4, 967)]):
+        origin, direction = scene.cameras.rays(view, pixel_centres(96, 72, 1)[pixel][None])
+        assert torch.equal(origins[row], origin[0])
+        assert torch.equal(directions[row], direction[0])
+        expected = scene.photos[view].view(-1, 3)[pixel] / 255
+        assert torch.equal(colors[row], expected)
+
+
+def test_each_ray_comes_once_before_any_comes_again() -> None:
+    sampler = BatchSampler(12, 4, torch.Generator().manual_seed(0))
+    first = torch.cat([sampler.next() for _ in range(3)])
+    second = torch.cat([sampler.next() for _ in range(3)])
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(12))
+    assert first.tolist() != second.tolist()
+    assert first.tolist() != list(range(12))
+
+
+def test_a_rest_is_passed_over() -> None:
+    sampler = BatchSampler(10, 4, torch.Generator().manual_seed(0))
+    for _ in range(6):
+        batch = sampler.next()
+        assert len(set(batch.tolist())) == 4
+
+
+def test_a_batch_is_no_larger_than_the_pool() -> None:
+    sampler = BatchSampler(3, 100, torch.Generator().manual_seed(0))
+    assert sorted(sampler.next().tolist()) == [0, 1, 2]

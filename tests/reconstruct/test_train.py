@@ -1,0 +1,112 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ovs3d.field.model import Field
+from ovs3d.field.render import render_rays
+from ovs3d.params import ReconstructParams, load_scene_params
+from ovs3d.reconstruct import train
+from ovs3d.reconstruct.rays import load_rays
+from ovs3d.reconstruct.train import train_field, voxels_after
+from ovs3d.scene.dataset import open_photos
+from tests.synthetic import SyntheticScene, write_scene
+
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+TRAIN_VIEWS = (0, 1, 3, 4, 5)
+CPU = torch.device("cpu")
+
+Result = tuple[Field, list[dict[str, Any]]]
+
+
+def small_params(**changes: object) -> ReconstructParams:
+    """Return the tiny preset cut down to seconds."""
+    values = {
+        "downscale": 2,
+        "iterations": 60,
+        "batch": 256,
+        "density_ranks": (4, 2, 2),
+        "appearance_ranks": (6, 2, 2),
+        "appearance_dim": 8,
+        "rgb_hidden": 16,
+        "voxels_start": 12**3,
+        "voxels_end": 20**3,
+        "upsample_at": (25,),
+        "occupancy_at": (40,),
+        "lr_heads": 0.01,
+    }
+    tiny = load_scene_params(PARAMS_FILE, "demo").stages.reconstruct
+    return tiny.model_copy(update={**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def images(scene: SyntheticScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("train") / "raw"
+    write_scene(scene, folder)
+    return folder / "images"
+
+
+def run(scene: SyntheticScene, images: Path, seed: int = 0, **changes: object) -> Result:
+    params = small_params(**changes)
+    return train_field(open_photos(images), scene.cameras, TRAIN_VIEWS, params, seed, CPU)
+
+
+@pytest.fixture(scope="module")
+def trained(scene: SyntheticScene, images: Path) -> Result:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "LOG_EVERY", 10)
+        return run(scene, images)
+
+
+def test_training_fits_the_photos(trained: Result) -> None:
+    _, history = trained
+    assert [entry["step"] for entry in history] == [10, 20, 30, 40, 50, 60]
+    assert history[-1]["psnr"] > history[0]["psnr"] + 2
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_the_trained_field_renders_a_held_out_view(
+    trained: Result, scene: SyntheticScene, images: Path
+) -> None:
+    field, history = trained
+    pool = load_rays(open_photos(images), scene.cameras, (2,), 4, CPU)
+    origins, directions, target = pool.batch(torch.arange(len(pool)))
+    picture = render_rays(field, origins, directions)
+    error = (picture.color - target).square().mean()
+    # Nothing learnt: every pixel has the mean colour.
+    baseline = (target.mean(dim=0) - target).square().mean()
+    assert float(error) < 0.8 * float(baseline)
+    assert float(-10 * error.log10()) > history[0]["psnr"]
+
+
+def test_the_grid_grows_to_its_final_size(trained: Result) -> None:
+    field, _ = trained
+    assert field.config.grid == field.space.grid(20**3)
+    assert field.occupancy.shape == field.config.grid
+
+
+def test_equal_seeds_give_equal_bits(scene: SyntheticScene, images: Path) -> None:
+    changes: dict[str, object] = {"iterations": 14, "upsample_at": (5,), "occupancy_at": (9,)}
+    first, history = run(scene, images, **changes)
+    second, again = run(scene, images, **changes)
+    other, _ = run(scene, images, seed=1, **changes)
+    assert history == again
+    states = first.state_dict(), second.state_dict(), other.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+    assert torch.equal(first.occupancy, second.occupancy)
+
+
+def test_views_without_a_pose_are_passed_over(scene: SyntheticScene, images: Path) -> None:
+    params = small_params(iterations=2, upsample_at=(1,), occupancy_at=())
+    photos = open_photos(images)
+    field, _ = train_field(photos, scene.cameras, (1, 77), params, 0, CPU)
+    expected, _ = train_field(photos, scene.cameras, (1,), params, 0, CPU)
+    assert torch.equal(field.basis.weight, expected.basis.weight)
+
+
+def test_voxels_grow_evenly_in_log_space() -> None:
+    params = small_params(voxels_start=1000, voxels_end=64_000, upsample_at=(10, 20, 30))
+    grown = [voxels_after(params, step) for step in (1, 9, 10, 19, 20, 29, 30, 99)]
+    assert grown == [1000, 1000, 4000, 4000, 16_000, 16_000, 64_000, 64_000]

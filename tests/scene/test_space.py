@@ -1,0 +1,177 @@
+import json
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from ovs3d.scene.cameras import Cameras, pixel_centres
+from ovs3d.scene.space import Space, choose_space
+from tests.synthetic import SyntheticScene
+
+NDC = Space("ndc", (-1.0, -1.0, -1.0), (3.0, 2.0, 0.0), (2.0, 3.0), (4.0, 3.0, 1.0), 1.0)
+BOX = Space("bounded", (-2.0, -1.0, 0.0), (2.0, 1.0, 8.0), (1.0, 1.0), (4.0, 2.0, 8.0), 0.5)
+
+
+def rays_of(cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """Return all pixel rays of all views, float64."""
+    xy = pixel_centres(cameras.width, cameras.height, 8)
+    rays = [cameras.rays(view, xy) for view in cameras.views]
+    return torch.cat([o for o, _ in rays]).double(), torch.cat([d for _, d in rays]).double()
+
+
+def ring(count: int = 6, radius: float = 4.0) -> Cameras:
+    """Return cameras around the origin that look at it, y down."""
+    poses = []
+    for angle in torch.arange(count, dtype=torch.float64) * (2 * torch.pi / count):
+        forward = torch.stack([-angle.sin(), angle * 0, angle.cos()])
+        down = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+        right = torch.linalg.cross(down, forward)
+        poses.append(torch.stack([right, down, forward, -radius * forward], dim=1))
+    return Cameras(
+        views=tuple(range(count)),
+        names=tuple(f"{view}.png" for view in range(count)),
+        width=40,
+        height=30,
+        intrinsics=torch.tensor([[40.0, 40.0, 20.0, 15.0]] * count, dtype=torch.float64),
+        distortion=torch.zeros(count, 4, dtype=torch.float64),
+        world_from_camera=torch.stack(poses),
+        near=2.0,
+        far=6.0,
+        points_min=torch.tensor([-1.0, -0.5, -1.0], dtype=torch.float64),
+        points_max=torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64),
+    )
+
+
+def test_ndc_by_hand() -> None:
+    points = torch.tensor([[1.0, 2.0, 4.0], [-0.5, 1.0, 1.0], [3.0, -1.0, 2.0]])
+    # (2 x / z, 3 y / z, 1 - 2 / z), then the box to [-1, 1].
+    raw = torch.tensor([[0.5, 1.5, 0.5], [-1.0, 3.0, -1.0], [3.0, -1.5, 0.0]])
+    expected = (raw + 1) * torch.tensor([2 / 4, 2 / 3, 2 / 1]) - 1
+    torch.testing.assert_close(NDC.from_world(points), expected)
+
+
+def test_the_near_plane_is_the_front_and_infinity_the_back() -> None:
+    whole = Space("ndc", (-1.0,) * 3, (1.0,) * 3, (1.9, 2.5), (2.0,) * 3, 1.0)
+    points = torch.tensor([[0.3, 0.2, 1.0], [0.3, 0.2, 1e9]])
+    torch.testing.assert_close(whole.from_world(points)[:, 2], torch.tensor([-1.0, 1.0]))
+
+
+def test_box_by_hand() -> None:
+    points = torch.tensor([[0.0, 0.0, 4.0], [-2.0, 1.0, 0.0], [1.0, -0.5, 2.0]])
+    expected = torch.tensor([[0.0, 0.0, 0.0], [-1.0, 1.0, -1.0], [0.5, -0.5, -0.5]])
+    torch.testing.assert_close(BOX.from_world(points), expected)
+
+
+@pytest.mark.parametrize("space", [NDC, BOX], ids=["ndc", "bounded"])
+def test_there_and_back(space: Space) -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(200, 3, generator=generator, dtype=torch.float64)
+    points[:, 2] = points[:, 2].abs() + 0.5
+    grid = space.from_world(points)
+    assert float(grid.std()) > 0.1
+    torch.testing.assert_close(space.to_world(grid), points)
+
+
+def check_segments(space: Space, cameras: Cameras) -> None:
+    origins, directions = rays_of(cameras)
+    start, end = space.segments(origins, directions)
+    assert float(torch.cat([start, end]).abs().max()) <= 1
+    length = (end - start).norm(dim=1)
+    for share in (0.0, 0.3, 0.99):
+        points = start + share * (end - start)
+        depth = space.depths(origins, directions, points)
+        world = space.to_world(points)
+        hit = length > 0
+        # Both on the ray and at the depth claimed.
+        on_ray = origins + depth[:, None] * directions
+        torch.testing.assert_close(world[hit], on_ray[hit], rtol=1e-6, atol=1e-6)
+
+
+def test_ndc_segments_follow_the_rays_from_front_to_back(scene: SyntheticScene) -> None:
+    space = choose_space(scene.cameras, "ndc")
+    check_segments(space, scene.cameras)
+    start, end = space.segments(*rays_of(scene.cameras))
+    torch.testing.assert_close(start[:, 2], torch.full_like(start[:, 2], -1))
+    torch.testing.assert_close(end[:, 2], torch.full_like(end[:, 2], 1), rtol=0, atol=1e-4)
+
+
+def test_box_segments_follow_the_rays(scene: SyntheticScene) -> None:
+    check_segments(choose_space(scene.cameras, "bounded"), scene.cameras)
+    check_segments(choose_space(ring(), "auto"), ring())
+
+
+@pytest.mark.parametrize("kind", ["ndc", "bounded"])
+def test_depths_are_those_of_the_camera(kind: str, scene: SyntheticScene) -> None:
+    cameras = scene.cameras
+    space = choose_space(cameras, kind)  # type: ignore[arg-type]
+    xy = pixel_centres(cameras.width, cameras.height, 8)
+    origins, directions = (rays.double() for rays in cameras.rays(2, xy))
+    # Surfaces that the rays hit; their grid points must give the depth back.
+    depth = torch.linspace(1.5, 3.5, len(xy), dtype=torch.float64)
+    points = space.from_world(origins + depth[:, None] * directions)
+    torch.testing.assert_close(space.depths(origins, directions, points), depth)
+    projected = cameras.project(2, space.to_world(points))
+    torch.testing.assert_close(projected[1], depth, rtol=1e-5, atol=0)
+
+
+def test_box_segment_by_hand() -> None:
+    origins = torch.tensor([[0.0, 0.0, -4.0], [-4.0, 0.5, 2.0], [0.0, 0.0, 4.0]])
+    directions = torch.tensor([[0.0, 0.0, 2.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    start, end = BOX.segments(origins, directions)
+    torch.testing.assert_close(
+        # The last ray starts inside the box and goes half a unit before it counts.
+        start,
+        torch.tensor([[0.0, 0.0, -1.0], [-1.0, 0.5, -0.5], [0.0, 0.0, 0.125]]),
+    )
+    torch.testing.assert_close(
+        end, torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.5, -0.5], [0.0, 0.0, 1.0]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "origin", "direction"),
+    [
+        (BOX, (5.0, 0.0, -4.0), (0.0, 0.0, 1.0)),  # passes beside the box
+        (BOX, (0.0, 0.0, -4.0), (0.0, 0.0, -1.0)),  # looks away from it
+        (NDC, (0.0, 0.0, 0.0), (0.0, 0.0, -1.0)),
+        (NDC, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0)),
+    ],
+)
+def test_rays_that_miss_have_no_length(
+    space: Space, origin: tuple[float, ...], direction: tuple[float, ...]
+) -> None:
+    start, end = space.segments(torch.tensor([origin]), torch.tensor([direction]))
+    assert torch.equal(start, end)
+    assert torch.isfinite(start).all()
+
+
+def test_auto_takes_ndc_for_a_forward_facing_scene(scene: SyntheticScene) -> None:
+    space = choose_space(scene.cameras, "auto")
+    assert space.kind == "ndc"
+    # fx = fy = 0.95 * 96 on photos of 96 x 72.
+    assert space.slope == pytest.approx((2 * 0.95, 2 * 0.95 * 96 / 72))
+    assert choose_space(scene.cameras, "bounded").kind == "bounded"
+
+
+def test_auto_takes_a_box_around_the_points_for_a_ring() -> None:
+    space = choose_space(ring(), "auto")
+    assert space.kind == "bounded"
+    # A tenth of the sides (2, 1, 3) is added on both sides.
+    assert space.lower == pytest.approx((-1.2, -0.6, -1.3))
+    assert space.upper == pytest.approx((1.2, 0.6, 2.3))
+    assert space.extent == pytest.approx((2.4, 1.2, 3.6))
+
+
+@pytest.mark.parametrize(
+    ("voxels", "grid"),
+    [(8 * 64, (8, 4, 16)), (64, (4, 2, 8)), (1, (2, 2, 2))],
+)
+def test_grid_has_cubic_voxels(voxels: int, grid: tuple[int, int, int]) -> None:
+    assert BOX.grid(voxels) == grid  # sides 4, 2, 8
+
+
+@pytest.mark.parametrize("make", [lambda: NDC, lambda: BOX, lambda: choose_space(ring(), "auto")])
+def test_space_survives_json(make: Callable[[], Space]) -> None:
+    space = make()
+    assert Space.from_dict(json.loads(json.dumps(space.to_dict()))) == space
