@@ -22,7 +22,7 @@ TensoRF's code has -10, a field that starts empty. Then opacity first appears ri
 cameras and has to find its way back; in a fog every depth gets a gradient at once. On the demo
 scene that reaches in 200 iterations what the empty start does not in 600."""
 DISTANCE_SCALE = 25.0
-"""Optical depth per unit of density and of grid length, the cube's side being 2 (TensoRF's code)."""
+"""Optical depth per unit of density and of grid length; the cube's side is 2 (TensoRF's code)."""
 # Up to this many nodes (256 MB of float32) density is read from a table of all nodes.
 _MAX_TABLE_NODES = 1 << 26
 
@@ -58,7 +58,7 @@ class FieldConfig:
     def step_length(self) -> float:
         """Optical length of one step of a ray: `DISTANCE_SCALE` times its mean grid length."""
         x, y, z = self.grid
-        return DISTANCE_SCALE * self.step_voxels * 2 / (x * y * z) ** (1 / 3)
+        return float(DISTANCE_SCALE * self.step_voxels * 2 / (x * y * z) ** (1 / 3))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -67,7 +67,9 @@ class FieldConfig:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "FieldConfig":
         """Rebuild a config from `to_dict`, also after a round trip through JSON."""
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         return FieldConfig(**{**plain, "space": Space.from_dict(values["space"])})
 
 
@@ -180,7 +182,7 @@ class Field(nn.Module):
         slab = max(1, _MAX_TABLE_NODES // (8 * y * z))
         masks = []
         for first in range(0, x, slab):
-            low, high = max(0, first - grow), min(x, first + slab + 1 + grow)
+            low, high = max(0, first - grow - 1), min(x, first + slab + 1 + grow)
             opacity = self._node_opacity(low, high)
             mask = occupied_voxels(opacity, self.config.opacity_threshold, grow)
             masks.append(mask[first - low : first - low + min(slab, x - first)])
@@ -213,7 +215,9 @@ def make_linear(
 ) -> nn.Linear:
     """Return a linear layer with torch's usual initial values, drawn from `generator`."""
     device = generator.device if generator is not None else device
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias, device=device)
+    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, inputs, outputs, bias=bias, device=device
+    )
     if generator is not None:
         bound = inputs**-0.5
         with torch.no_grad():

@@ -154,7 +154,7 @@ def sample_weights(optical_depth: Tensor, offsets: Tensor) -> Tensor:
     Returns:
         `[N]`, at most 1 in sum over a ray.
     """
-    weights: Tensor = _Weights.apply(optical_depth, offsets)  # type: ignore[no-untyped-call]
+    weights: Tensor = _Weights.apply(optical_depth, offsets)
     return weights
 
 
@@ -169,7 +169,7 @@ def composite(values: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
     Returns:
         `[R, K]`, zero for rays without samples.
     """
-    sums: Tensor = _Composite.apply(values, weights, offsets)  # type: ignore[no-untyped-call]
+    sums: Tensor = _Composite.apply(values, weights, offsets)
     return sums
 
 
@@ -270,7 +270,7 @@ class _Weights(torch.autograd.Function):
         return weights
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None]:
         weights, before, offsets, rows = ctx.saved_tensors
         # d w_k / d x_k = T_k+1, and d w_i / d x_k = -w_i for every i behind k.
@@ -297,7 +297,7 @@ class _Composite(torch.autograd.Function):
         )
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         values, weights, offsets = ctx.saved_tensors
         spread = gradient[ray_of_sample(offsets, len(values))]

@@ -95,7 +95,7 @@ class VmVolume(nn.Module):
     def upsampled(self, grid: Grid) -> "VmVolume":
         """Return a copy on another grid, its tables interpolated linearly."""
         finer = VmVolume(self.ranks, grid, device=self.lines[0].device)
-        for (a, b, c), old, new in zip(AXES, self.planes, finer.planes, strict=True):
+        for (a, b, _), old, new in zip(AXES, self.planes, finer.planes, strict=True):
             size = (grid[a], grid[b])
             channels_first = old.permute(2, 0, 1)[None]
             resized = functional.interpolate(
@@ -159,7 +159,7 @@ def interpolate(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     Returns:
         `[N, C]`.
     """
-    result: Tensor = _Interpolate.apply(table, index, weight)  # type: ignore[no-untyped-call]
+    result: Tensor = _Interpolate.apply(table, index, weight)
     return result
 
 
@@ -177,7 +177,7 @@ class _Interpolate(torch.autograd.Function):
         return functional.embedding_bag(index, table, mode="sum", per_sample_weights=weight)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: "_Context", gradient: Tensor) -> tuple[Tensor, None, None]:
         index, weight = ctx.saved_tensors
         flat, weight = index.view(-1), weight.reshape(-1)

@@ -17,7 +17,7 @@ def total_variation(volume: VmVolume) -> Tensor:
 
     Per plane the two directions are averaged each on its own, as in TensoRF's code.
     """
-    total = volume.planes[0].new_zeros(())
+    total: Tensor = volume.planes[0].new_zeros(())
     for plane in volume.planes:
         for axis in (0, 1):
             total = total + plane.diff(dim=axis).square().mean()
@@ -36,7 +36,7 @@ def distortion(weights: Tensor, positions: Tensor, offsets: Tensor, step: float)
         offsets: int64 `[R + 1]`, see `ovs3d.field.render`.
         step: length of an interval.
     """
-    loss: Tensor = _Distortion.apply(weights, positions, offsets, step)  # type: ignore[no-untyped-call]
+    loss: Tensor = _Distortion.apply(weights, positions, offsets, step)
     return loss
 
 
@@ -63,7 +63,7 @@ class _Distortion(torch.autograd.Function):
         return ((w * product).sum() / rays).to(weights.dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (by_weight,) = ctx.saved_tensors
         return gradient * by_weight, None, None, None

@@ -175,7 +175,8 @@ def voxels_after(params: ReconstructParams, step: int) -> int:
         return params.voxels_end
     share = done / len(params.upsample_at)
     ratio = params.voxels_end / params.voxels_start
-    return round(params.voxels_start * ratio**share)
+    voxels: int = round(params.voxels_start * ratio**share)
+    return voxels
 
 
 def distortion_weight(params: ReconstructParams, step: int) -> float:

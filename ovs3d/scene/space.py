@@ -40,7 +40,7 @@ class Space:
         lower: lower corner of the cube, in NDC or world coordinates.
         upper: upper corner.
         slope: 2 fx / W and 2 fy / H of the reference camera; unused by `bounded`.
-        extent: lengths of the cube's sides by which voxels are cubes (NDC: x and y in equal pixels).
+        extent: lengths of the cube's sides by which voxels are cubes (NDC: x, y in equal pixels).
         near: rays start no closer to their camera than this depth; unused by `ndc`.
     """
 
@@ -110,7 +110,7 @@ class Space:
     def voxel_size(self, voxels: int) -> float:
         """Return the side of a voxel in the unit of `extent`."""
         x, y, z = self.extent
-        return (x * y * z / voxels) ** (1 / 3)
+        return float((x * y * z / voxels) ** (1 / 3))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -119,7 +119,10 @@ class Space:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Space":
         """Rebuild a space from `to_dict`."""
-        return Space(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return Space(**plain)
 
     def _ndc_ends(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         forward = directions[:, 2]
@@ -141,7 +144,8 @@ class Space:
         """Return a length of each ray that is certain to leave the box, `[R, 1]`."""
         corners = torch.stack([origins.new_tensor(self.lower), origins.new_tensor(self.upper)])
         far = (corners - origins[:, None]).abs().amax(dim=1).norm(dim=1, keepdim=True)
-        return self.near + far / directions.norm(dim=1, keepdim=True)
+        reach: Tensor = self.near + far / directions.norm(dim=1, keepdim=True)
+        return reach
 
     def _from_raw(self, points: Tensor) -> Tensor:
         lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)

@@ -48,6 +48,7 @@ def field(scene: SyntheticScene) -> Field:
         appearance_ranks=(12, 4, 4),
         appearance_dim=12,
         rgb_hidden=8,
+        shading="ray",
         step_voxels=1.0,
         opacity_threshold=1e-4,
     )

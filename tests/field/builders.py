@@ -29,7 +29,7 @@ def fog(grid: Grid = (6, 5, 7), space: Space = UNIT_BOX, seed: int = 0, **change
 
 @torch.no_grad()
 def lump(grid: Grid = (6, 5, 7), **changes: object) -> Field:
-    """Return a field that holds one lump of matter at the nodes (2..3, 1..2, 3..4) and is else empty.
+    """Return a field with a lump of matter at the nodes (2..3, 1..2, 3..4), else empty.
 
     Its occupancy mask is still all ones.
     """

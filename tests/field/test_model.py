@@ -83,7 +83,7 @@ def test_an_upsampled_field_renders_nearly_the_same() -> None:
     rays = random_rays(50)
     before, after = render_rays(field, *rays), render_rays(finer, *rays)
     # Samples are twice as dense and count half as much, up to (n - 1) / n of the step length.
-    torch.testing.assert_close(after.opacity, before.opacity, rtol=0, atol=0.02)
+    torch.testing.assert_close(after.opacity, before.opacity, rtol=0, atol=0.04)
     torch.testing.assert_close(after.depth, before.depth, rtol=0, atol=0.03)
     torch.testing.assert_close(after.color, before.color, rtol=0, atol=0.02)
     assert float(before.color.std()) > 0.01

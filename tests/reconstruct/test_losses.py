@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -13,14 +15,14 @@ def samples() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     weights = torch.rand(8, generator=generator, dtype=torch.float64)
     positions = torch.rand(8, generator=generator, dtype=torch.float64)
-    for low, high in zip(OFFSETS[:-1], OFFSETS[1:], strict=True):
+    for low, high in pairwise(OFFSETS.tolist()):
         positions[low:high] = positions[low:high].sort().values
     return weights, positions
 
 
 def naive_distortion(weights: Tensor, positions: Tensor, offsets: Tensor, step: float) -> Tensor:
     total = weights.new_zeros(())
-    for low, high in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+    for low, high in pairwise(offsets.tolist()):
         for i in range(low, high):
             for j in range(low, high):
                 total = total + weights[i] * weights[j] * (positions[i] - positions[j]).abs()
