@@ -50,7 +50,11 @@ class RaySamples:
         rows = ray_of_sample(offsets, int(offsets[-1]))
         index = torch.arange(len(rows), device=rows.device) + (first - offsets[:-1])[rows]
         return RaySamples(
-            offsets, self.points[index], self.weights[index], self.depth[rays], self.opacity[rays]
+            offsets,
+            self.points.index_select(0, index),
+            self.weights.index_select(0, index),
+            self.depth[rays],
+            self.opacity[rays],
         )
 
 
@@ -117,7 +121,7 @@ def shade(field: Field, samples: RaySamples, directions: Tensor) -> Tensor:
     """
     components = field.appearance.features(samples.points)
     if field.config.shading == "sample":
-        colors = field.colors(field.basis(components), directions[samples.rows])
+        colors = field.colors(field.basis(components), directions.index_select(0, samples.rows))
         return composite(colors, samples.weights, samples.offsets)
     # The basis is linear: summed before it, a sample costs no matrix product.
     mass = composite(torch.ones_like(components[:, :1]), samples.weights, samples.offsets)
@@ -216,10 +220,13 @@ class _Steps:
         for axis, nodes in enumerate(self.mask.shape):
             position = torch.addcmul(start[:, axis, None], steps, step[:, axis, None])
             index.mul_(nodes).add_(position.to(torch.int32))
-        occupied = self.mask.view(-1)[index].bool() & inside
-        row, column = occupied.nonzero(as_tuple=True)
-        at = steps[row, column]
-        points = torch.addcmul(start[row], at[:, None], step[row])
+        # `index_select` on flat tensors takes a third of the time of `[]` on a CPU.
+        mask = self.mask.view(-1).index_select(0, index.view(-1))
+        occupied = mask.view(inside.shape).bool() & inside
+        found = occupied.view(-1).nonzero().view(-1)
+        at = steps.view(-1).index_select(0, found)
+        row = torch.div(found, max(1, self.most), rounding_mode="floor")
+        points = torch.addcmul(start.index_select(0, row), at[:, None], step.index_select(0, row))
         return points / self.scale - 1, at, _offsets(occupied.sum(dim=1))
 
 
@@ -232,14 +239,19 @@ def _march_chunks(
         points, _, offsets = steps.occupied(rays, 0.5)
         weights = sample_weights(field.optical_depth(points, table), offsets)
         rows = ray_of_sample(offsets, len(points))
-        depths = field.space.depths(origins[rays][rows], directions[rays][rows], points)
+        along = (side[rays].index_select(0, rows) for side in (origins, directions))
+        depths = field.space.depths(*along, points)
         totals = composite(torch.stack([depths, torch.ones_like(depths)], dim=1), weights, offsets)
         depth, opacity = totals.unbind(dim=1)
         kept, offsets = keep(weights > weight_threshold, offsets)
         yield (
             rays,
             RaySamples(
-                offsets, points[kept], weights[kept], depth / opacity.clamp_min(_TINY), opacity
+                offsets,
+                points.index_select(0, kept),
+                weights.index_select(0, kept),
+                depth / opacity.clamp_min(_TINY),
+                opacity,
             ),
         )
 
@@ -263,7 +275,7 @@ class _Weights(torch.autograd.Function):
     def forward(ctx: _Context, optical_depth: Tensor, offsets: Tensor) -> Tensor:
         total = functional.pad(optical_depth.cumsum(dim=0, dtype=torch.float64), (1, 0))
         rows = ray_of_sample(offsets, len(optical_depth))
-        start = total[offsets[:-1]][rows]
+        start = total[offsets[:-1]].index_select(0, rows)
         before = torch.exp(start - total[:-1]).to(optical_depth.dtype)
         weights = before * -torch.expm1(-optical_depth)
         ctx.save_for_backward(weights, before, offsets, rows)
@@ -275,7 +287,7 @@ class _Weights(torch.autograd.Function):
         weights, before, offsets, rows = ctx.saved_tensors
         # d w_k / d x_k = T_k+1, and d w_i / d x_k = -w_i for every i behind k.
         total = functional.pad((gradient * weights).cumsum(dim=0, dtype=torch.float64), (1, 0))
-        behind = (total[offsets[1:]][rows] - total[1:]).to(gradient.dtype)
+        behind = (total[offsets[1:]].index_select(0, rows) - total[1:]).to(gradient.dtype)
         return gradient * (before - weights) - behind, None
 
 
@@ -300,7 +312,7 @@ class _Composite(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         values, weights, offsets = ctx.saved_tensors
-        spread = gradient[ray_of_sample(offsets, len(values))]
+        spread = gradient.index_select(0, ray_of_sample(offsets, len(values)))
         by_value = spread * weights[:, None] if ctx.needs_input_grad[0] else None
         by_weight = (spread * values).sum(dim=1) if ctx.needs_input_grad[1] else None
         return by_value, by_weight, None

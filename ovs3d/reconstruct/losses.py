@@ -72,6 +72,6 @@ class _Distortion(torch.autograd.Function):
 def _before_minus_behind(values: Tensor, offsets: Tensor, rows: Tensor) -> Tensor:
     """Return for each sample the sum of the values in front of it minus that behind it."""
     total = functional.pad(values.cumsum(dim=0), (1, 0))
-    before = total[:-1] - total[offsets[:-1]][rows]
-    behind = total[offsets[1:]][rows] - total[1:]
+    before = total[:-1] - total[offsets[:-1]].index_select(0, rows)
+    behind = total[offsets[1:]].index_select(0, rows) - total[1:]
     return before - behind

@@ -123,7 +123,7 @@ class _Trainer:
         heavy, heavy_offsets = keep(weights.detach() > params.weight_threshold, offsets)
         samples = RaySamples(
             heavy_offsets,
-            points[heavy],
+            points.index_select(0, heavy),
             weights.index_select(0, heavy),
             torch.zeros_like(jitter),
             opacity[:, 0],
@@ -143,7 +143,7 @@ class _Trainer:
         weights = sample_weights(optical_depth, offsets)
         reached = weights > self.params.weight_threshold * -torch.expm1(-optical_depth)
         kept, offsets = keep(reached, offsets)
-        return points[kept], steps[kept], offsets
+        return points.index_select(0, kept), steps.index_select(0, kept), offsets
 
     def _smoothness(self) -> Tensor:
         density = total_variation(self.field.density) * self.params.tv_density
