@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The stages' commands say `python`; it has to be the one of the environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test lint types clean
 
