@@ -6,13 +6,16 @@ READY := $(VENV)/.ready
 # The stages' commands say `python`; it has to be the one of the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint types clean
+.PHONY: demo test bench lint types clean
 
 demo: $(READY)
 	$(BIN)/dvc repro
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.naive.fda import naive_fda
 from ovs3d.distill import fda
 from ovs3d.params import FdaParams
 
@@ -17,23 +18,6 @@ def make_params(**changes: object) -> FdaParams:
         "divergence": "js",
     }
     return FdaParams.model_validate({**values, **changes})
-
-
-def naive_fda(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
-    """Equations 9-14 as written, one tokens x tokens x labels tensor per term."""
-    p = (logits / params.temperature).softmax(-1)
-    p_i, p_j = p[:, :, None], p[:, None]
-    if params.divergence == "js":
-        mixture = (p_i + p_j) / 2
-        pairs = p_i * (p_i / mixture).log() + p_j * (p_j / mixture).log()
-        divergence = pairs.sum(-1) / 2
-    else:
-        divergence = (p_i * (p_i / p_j).log()).sum(-1)
-    shifted = tokens @ tokens.transpose(1, 2) - params.offset
-    pos, neg = shifted.clamp(min=0), shifted.clamp(max=0)
-    similar = (pos * divergence).sum() / pos.count_nonzero().clamp(min=1)
-    dissimilar = (neg * divergence).sum() / neg.count_nonzero().clamp(min=1)
-    return params.positive * similar + params.negative * dissimilar
 
 
 def make_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,39 @@
+"""Run benchmarks: `python -m benchmarks [name ...]`, all of them without a name."""
+
+import sys
+
+from benchmarks.harness import Benchmark, all_benchmarks, measure
+from benchmarks.report import summarise, write_results
+
+
+def run(benchmark: Benchmark) -> dict[str, object]:
+    """Measure both forms in turn and return the entry for the results."""
+    naive, ours = [], []
+    for _ in range(benchmark.repeats):
+        if benchmark.naive is not None:
+            naive.append(measure(benchmark.name, "naive"))
+        ours.append(measure(benchmark.name, "ours"))
+    return summarise(benchmark, naive, ours)
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks and write the results after each."""
+    known = all_benchmarks()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        print(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        return 1
+    for name in names or known:
+        entry = run(known[name])
+        write_results([entry], list(known))
+        print(
+            f"{name}: naive {entry['naive_s']} s, ours {entry['ours_s']} s, "
+            f"ratio {entry['ratio']}; memory {entry['naive_peak_mb']} MB, "
+            f"{entry['ours_peak_mb']} MB; difference {entry['max_rel_diff']}",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""FDA loss and gradient alone: pairwise autograd against the fused pass."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.harness import Benchmark, Sample, timed
+from benchmarks.naive.fda import naive_fda
+from ovs3d.distill.fda import fda_loss
+from ovs3d.params import FdaParams
+
+PATCHES, TOKENS, LABELS, DIM = 8, 1024, 7, 768
+
+Inputs = tuple[Tensor, Tensor, FdaParams]
+Loss = Callable[[Tensor, Tensor, FdaParams], Tensor]
+
+
+def make_inputs(divergence: Literal["js", "kl"]) -> Inputs:
+    """Draw logits and tokens; a few kinds of tokens, so that pairs lie on both sides of b."""
+    generator = torch.Generator().manual_seed(0)
+    kinds = torch.randn(LABELS, DIM, generator=generator)
+    which = torch.randint(LABELS, (PATCHES, TOKENS), generator=generator)
+    noise = torch.randn(PATCHES, TOKENS, DIM, generator=generator)
+    tokens = functional.normalize(kinds[which] + 0.5 * noise, dim=-1)
+    logits = torch.rand(PATCHES, TOKENS, LABELS, generator=generator) * 0.5
+    params = FdaParams(
+        positive=200.0, negative=0.2, temperature=0.2, offset=0.7, divergence=divergence
+    )
+    return logits, tokens, params
+
+
+def sample(loss: Loss, inputs: Inputs, calls: int) -> Sample:
+    """Measure loss and gradient."""
+    logits, tokens, params = inputs
+    logits = logits.clone().requires_grad_()
+
+    def work() -> Tensor:
+        logits.grad = None
+        value = loss(logits, tokens, params)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+
+    seconds = timed(work, calls)
+    assert logits.grad is not None
+    return Sample(seconds, {"loss": work(), "gradient": logits.grad})
+
+
+def benchmark(divergence: Literal["js", "kl"]) -> Benchmark:
+    """Return the benchmark of one divergence."""
+    return Benchmark(
+        name=f"fda_{divergence}",
+        shapes=f"{PATCHES} x {TOKENS} tokens of {DIM}, {LABELS} labels, loss and gradient",
+        goal="25x, memory 20x smaller",
+        setup=lambda: make_inputs(divergence),
+        naive=lambda inputs: sample(naive_fda, inputs, calls=2),
+        ours=lambda inputs: sample(fda_loss, inputs, calls=10),
+        repeats=5,
+    )
+
+
+BENCHMARKS = (benchmark("js"), benchmark("kl"))

@@ -1,0 +1,158 @@
+"""Figures of both forms side by side, as JSON and as a table."""
+
+import json
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import Benchmark, Measurement
+from ovs3d.files import atomic_path, write_json
+
+RESULTS = Path(__file__).parent / "results.json"
+TABLE = Path(__file__).parent / "RESULTS.md"
+_PACKAGES = ("torch", "numpy", "timm", "open_clip_torch", "zarr", "dvc")
+_INTRODUCTION = """\
+# Benchmarks
+
+Written by `make bench`; do not edit. Both forms run in turn, each time in a process of its own, on
+the same inputs and with the same settings. Seconds are medians over the repeats. Memory is what the
+resident set of the process grows at its peak beyond its size after the inputs were loaded, the
+largest of the repeats. Difference is the largest of any loss or gradient, relative to the largest
+magnitude of that loss or gradient.
+"""
+
+
+def summarise(
+    benchmark: Benchmark, naive: Sequence[Measurement], ours: Sequence[Measurement]
+) -> dict[str, Any]:
+    """Return the entry of a benchmark in the results.
+
+    Args:
+        benchmark: which one.
+        naive: its measurements; empty where there is no naive form.
+        ours: likewise.
+    """
+    result: dict[str, Any] = {
+        "name": benchmark.name,
+        "shapes": benchmark.shapes,
+        "goal": benchmark.goal,
+        "repeats": benchmark.repeats,
+        "naive_s": _seconds(naive),
+        "ours_s": _seconds(ours),
+        "ratio": None,
+        "naive_peak_mb": _largest([m.peak_mb for m in naive]),
+        "ours_peak_mb": _largest([m.peak_mb for m in ours]),
+        "naive_total_mb": _largest([m.total_mb for m in naive]),
+        "ours_total_mb": _largest([m.total_mb for m in ours]),
+        "max_rel_diff": None,
+        "rel_diff": {},
+        "naive_notes": _notes(naive),
+        "ours_notes": _notes(ours),
+    }
+    if naive:
+        result["ratio"] = _rounded(result["naive_s"] / result["ours_s"])
+        differences = relative_differences(naive[-1].sample.values, ours[-1].sample.values)
+        result["rel_diff"] = differences
+        result["max_rel_diff"] = max(differences.values(), default=None)
+    return result
+
+
+def relative_differences(
+    expected: Mapping[str, Tensor], actual: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Return per tensor the largest difference over the largest magnitude of what is expected."""
+    return {
+        name: _rounded(
+            float((actual[name].double() - value.double()).abs().max())
+            / max(float(value.double().abs().max()), 1e-30)
+        )
+        for name, value in expected.items()
+        if name in actual
+    }
+
+
+def write_results(new: Sequence[Mapping[str, Any]], order: Sequence[str]) -> None:
+    """Replace the entries of the benchmarks that ran, and write JSON and table.
+
+    Args:
+        new: entries from `summarise`.
+        order: names of all benchmarks that exist; entries of others are dropped.
+    """
+    old = json.loads(RESULTS.read_text())["results"] if RESULTS.exists() else []
+    entries = {entry["name"]: entry for entry in (*old, *new)}
+    results = [entries[name] for name in order if name in entries]
+    content = {
+        "machine": _machine(),
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        "results": results,
+    }
+    write_json(RESULTS, content)
+    with atomic_path(TABLE) as temporary:
+        temporary.write_text(_INTRODUCTION + "\n" + table(content))
+
+
+def table(content: Mapping[str, Any]) -> str:
+    """Return the results as Markdown."""
+    machine = content["machine"]
+    lines = [
+        f"{machine['processor']}, {machine['threads']} threads; "
+        + ", ".join(f"{name} {number}" for name, number in content["versions"].items())
+        + ".",
+        "",
+        "| benchmark | naive s | ours s | ratio | naive MB | ours MB | difference | goal |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for entry in content["results"]:
+        cells = [
+            *(_cell(entry[key]) for key in ("naive_s", "ours_s", "ratio")),
+            *(_cell(entry[key]) for key in ("naive_peak_mb", "ours_peak_mb", "max_rel_diff")),
+        ]
+        lines.append(f"| {entry['name']} | {' | '.join(cells)} | {entry['goal']} |")
+    for entry in content["results"]:
+        lines += ["", f"**{entry['name']}**: {entry['shapes']}; {entry['repeats']} repeats."]
+        for form in ("naive", "ours"):
+            if notes := entry[f"{form}_notes"]:
+                figures = ", ".join(f"{name} {_cell(value)}" for name, value in notes.items())
+                lines.append(f"{form.capitalize()}: {figures}.")
+    return "\n".join(lines) + "\n"
+
+
+def _machine() -> dict[str, Any]:
+    information = Path("/proc/cpuinfo")
+    names = information.read_text().splitlines() if information.exists() else []
+    models = [line.split(":")[1].strip() for line in names if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _seconds(measurements: Sequence[Measurement]) -> float | None:
+    if not measurements:
+        return None
+    return _rounded(statistics.median(m.sample.seconds for m in measurements))
+
+
+def _notes(measurements: Sequence[Measurement]) -> dict[str, float]:
+    names = measurements[0].sample.notes if measurements else ()
+    return {n: _rounded(statistics.median(m.sample.notes[n] for m in measurements)) for n in names}
+
+
+def _largest(numbers: Sequence[float]) -> float | None:
+    return round(max(numbers), 1) if numbers else None
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.4g}")
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if value < 1000 else f"{value:.0f}"

@@ -1,0 +1,78 @@
+"""The benchmark runner: what it finds, what it reports, what it replaces."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import report
+from benchmarks.__main__ import main
+from benchmarks.harness import Benchmark, Measurement, Sample, all_benchmarks, timed
+
+
+def measurement(seconds: float, gradient: list[float], peak_mb: float) -> Measurement:
+    sample = Sample(seconds, {"gradient": torch.tensor(gradient)}, {"baking s": 2 * seconds})
+    return Measurement(sample, peak_mb, total_mb=500 + peak_mb)
+
+
+def benchmark(name: str) -> Benchmark:
+    return Benchmark(name, "2 x 3", "2x", lambda: None, lambda _: Sample(1), lambda _: Sample(1), 3)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(report, "TABLE", tmp_path / "RESULTS.md")
+    return tmp_path
+
+
+def test_summary_has_medians_ratio_largest_memory_and_largest_difference() -> None:
+    naive = [measurement(s, [10.0, -20.0], mb) for s, mb in ((4, 90), (6, 100), (50, 80))]
+    ours = [measurement(s, [10.0, -20.1], mb) for s, mb in ((1, 10), (3, 9), (2, 8))]
+    entry = report.summarise(benchmark("a"), naive, ours)
+    assert (entry["naive_s"], entry["ours_s"], entry["ratio"]) == (6, 2, 3)
+    assert (entry["naive_peak_mb"], entry["ours_peak_mb"]) == (100, 10)
+    assert entry["max_rel_diff"] == pytest.approx(0.1 / 20, rel=1e-3)
+    assert entry["ours_notes"] == {"baking s": 4}
+
+
+def test_a_form_without_a_naive_one_has_no_ratio() -> None:
+    entry = report.summarise(benchmark("a"), [], [measurement(1, [1.0], 5)])
+    assert entry["naive_s"] is None
+    assert entry["ratio"] is None
+    assert entry["ours_s"] == 1
+
+
+def test_writing_replaces_named_entries_and_drops_benchmarks_that_are_gone(results: Path) -> None:
+    def entry(name: str, seconds: float) -> dict[str, object]:
+        return report.summarise(benchmark(name), [], [measurement(seconds, [1.0], 5)])
+
+    report.write_results([entry("gone", 1), entry("b", 1), entry("a", 1)], ["gone", "a", "b"])
+    report.write_results([entry("b", 7)], ["a", "b"])
+    written = json.loads((results / "results.json").read_text())["results"]
+    assert [(e["name"], e["ours_s"]) for e in written] == [("a", 1), ("b", 7)]
+    table = (results / "RESULTS.md").read_text()
+    assert "| b |" in table
+    assert "gone" not in table
+
+
+def test_unknown_benchmark_is_named_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["nonsense"]) == 1
+    error = capsys.readouterr().err
+    assert "nonsense" in error
+    assert "fda_js" in error
+
+
+def test_every_benchmark_has_a_goal_and_repeats() -> None:
+    for found in all_benchmarks().values():
+        assert found.goal
+        assert found.repeats >= 1
+
+
+def test_timed_calls_once_per_warmup_and_call() -> None:
+    calls: list[int] = []
+    assert timed(lambda: calls.append(1), calls=3, warmup=2) >= 0
+    assert len(calls) == 5
