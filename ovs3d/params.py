@@ -213,7 +213,7 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
         raise ParamsError(f"{path}: no scene '{scene}' under scenes{_nearest(scene, scenes)}")
     entry = _validate(SceneEntry, scenes[scene], f"{path}: scenes.{scene}")
     if entry.preset in _SHARED_KEYS or entry.preset not in document:
-        presets = [key for key in document if key not in _SHARED_KEYS]
+        presets = preset_names(path)
         raise ParamsError(
             f"{path}: scenes.{scene}.preset is '{entry.preset}', but there is no such preset"
             f"{_nearest(entry.preset, presets)}"
@@ -233,6 +233,11 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
 def scene_names(path: Path) -> list[str]:
     """List the scenes of `params.yaml` in the order of the file."""
     return list(_scenes(_read(path), path))
+
+
+def preset_names(path: Path) -> list[str]:
+    """List the presets of `params.yaml` in the order of the file."""
+    return [key for key in _read(path) if key not in _SHARED_KEYS]
 
 
 def _read(path: Path) -> dict[str, Any]:

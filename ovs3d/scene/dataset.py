@@ -1,5 +1,6 @@
 """A scene as the user brings it: photos, labels, masks, and which views are held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +20,12 @@ MIN_SIDE = 64
 """Pixels; below this neither SIFT nor the feature windows have anything to see."""
 NO_LABEL = 255
 """Value of a mask pixel that no label covers, so a scene has at most 255 labels."""
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for files that are no image, truncated or absurdly large."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 _SIDEWAYS = (5, 6, 7, 8)
-# What Pillow raises for files that are no image, truncated or absurdly large.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def open_photos(images: Path) -> Photos:
     paths = tuple(path for path in files if path.suffix.lower() in PHOTO_SUFFIXES)
     if not paths:
         raise SceneError(f"{images}: no photos in it; expected {' '.join(PHOTO_SUFFIXES)} files")
-    width, height = _upright_size(paths[0])
+    width, height = upright_size(paths[0])
     for path in paths:
-        size = _upright_size(path)
+        size = upright_size(path)
         if min(size) < MIN_SIDE:
             raise SceneError(
                 f"{path}: {_times(size)} pixels is too small; both sides must have {MIN_SIDE}"
@@ -100,8 +101,8 @@ def load_photo(path: Path, downscale: int) -> Tensor:
     try:
         with Image.open(path) as file:
             photo = ImageOps.exif_transpose(file).convert("RGB")
-    except _DECODE_ERRORS as error:
-        raise _unreadable(path, error) from None
+    except DECODE_ERRORS as error:
+        raise unreadable(path, error) from None
     width, height = photo.width // downscale, photo.height // downscale
     if not width or not height:
         raise SceneError(
@@ -110,6 +111,14 @@ def load_photo(path: Path, downscale: int) -> Tensor:
     if downscale > 1:
         photo = photo.reduce(downscale, box=(0, 0, width * downscale, height * downscale))
     return torch.from_numpy(np.array(photo))
+
+
+def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Tell whether one picture is the other, resized: equal up to the rounding of a side."""
+    (width, height), (other_width, other_height) = size, other
+    # One pixel more or less of the smaller picture.
+    slack = max(width, height, other_width, other_height)
+    return abs(width * other_height - height * other_width) <= slack
 
 
 def is_upright(path: Path) -> bool:
@@ -131,22 +140,36 @@ def read_labels(classes_txt: Path) -> tuple[str, ...]:
         raise SceneError(f"{classes_txt}: no such file; write one label a line into it") from None
     except UnicodeDecodeError:
         raise SceneError(f"{classes_txt}: not UTF-8 text; save it as UTF-8") from None
-    if not lines:
-        raise SceneError(f"{classes_txt}: no labels in it; write one a line")
-    labels = tuple(line.strip() for line in lines)
-    first_line: dict[str, int] = {}
+    return parse_labels(lines, str(classes_txt), "line")
+
+
+def parse_labels(texts: Sequence[str], where: str, item: str) -> tuple[str, ...]:
+    """Check label names that come as a list.
+
+    Args:
+        texts: the names, perhaps with space around them.
+        where: what a message calls the list.
+        item: what a message calls its items.
+
+    Raises:
+        SceneError: as `read_labels`.
+    """
+    if not texts:
+        raise SceneError(f"{where}: no labels in it; write one a {item}")
+    labels = tuple(text.strip() for text in texts)
+    first: dict[str, int] = {}
     for number, label in enumerate(labels, start=1):
         if not label:
-            raise SceneError(f"{classes_txt}: line {number} is blank; write one label a line")
+            raise SceneError(f"{where}: {item} {number} is blank; write one label a {item}")
         if "/" in label:
-            raise SceneError(f"{classes_txt}: line {number}: a label cannot hold '/': '{label}'")
-        earlier = first_line.setdefault(label.casefold(), number)
+            raise SceneError(f"{where}: {item} {number}: a label cannot hold '/': '{label}'")
+        earlier = first.setdefault(label.casefold(), number)
         if earlier != number:
             raise SceneError(
-                f"{classes_txt}: line {number}: label '{label}' is on line {earlier} already"
+                f"{where}: {item} {number}: label '{label}' is on {item} {earlier} already"
             )
     if len(labels) > NO_LABEL:
-        raise SceneError(f"{classes_txt}: {len(labels)} labels, but at most {NO_LABEL} can be told")
+        raise SceneError(f"{where}: {len(labels)} labels, but at most {NO_LABEL} can be told")
     return labels
 
 
@@ -212,13 +235,18 @@ def split_views(
     return train, test
 
 
-def _upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a photo, the camera's orientation tag applied.
+
+    Raises:
+        SceneError: the file is no image.
+    """
     try:
         with Image.open(path) as file:
             size = file.size
             sideways = _orientation(file) in _SIDEWAYS
-    except _DECODE_ERRORS as error:
-        raise _unreadable(path, error) from None
+    except DECODE_ERRORS as error:
+        raise unreadable(path, error) from None
     return (size[1], size[0]) if sideways else size
 
 
@@ -255,19 +283,22 @@ def _label_map(folder: Path, labels: tuple[str, ...], photos: Photos) -> NDArray
 def _load_mask(file: Path, photos: Photos) -> NDArray[np.bool_]:
     try:
         with Image.open(file) as image:
-            mask = np.asarray(image.convert("L"))
-    except _DECODE_ERRORS as error:
-        raise _unreadable(file, error) from None
-    if mask.shape != (photos.height, photos.width):
+            grey = image.convert("L")
+    except DECODE_ERRORS as error:
+        raise unreadable(file, error) from None
+    size = (photos.width, photos.height)
+    if not same_shape(grey.size, size):
         raise SceneError(
-            f"{file}: {_times(mask.shape[::-1])} pixels, but the photos have "
-            f"{_times((photos.width, photos.height))}; a mask has the size of its photo"
+            f"{file}: {_times(grey.size)} pixels, but the photos have {_times(size)}; a mask has "
+            "the size of its photo, or at least its aspect ratio"
         )
+    mask = np.asarray(grey.resize(size, Image.Resampling.NEAREST))
     covered: NDArray[np.bool_] = mask > mask.max() / 2
     return covered
 
 
-def _unreadable(path: Path, error: Exception) -> SceneError:
+def unreadable(path: Path, error: Exception) -> SceneError:
+    """Make the error for a file that Pillow cannot decode."""
     return SceneError(f"{path}: cannot be read as an image ({' '.join(str(error).split())})")
 
 

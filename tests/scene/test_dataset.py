@@ -223,10 +223,18 @@ def test_read_masks_empty_view_folder_is_an_error(tmp_path: Path, photos: Photos
         read_masks(tmp_path / "masks", TWO_LABELS, photos)
 
 
-def test_read_masks_other_size_is_an_error(tmp_path: Path, photos: Photos) -> None:
-    save_photo(tmp_path / "masks" / "1" / "apple.png", width=40, height=32)
-    with pytest.raises(SceneError, match=r"apple\.png: 40 x 32 pixels, .* photos have 80 x 64"):
+def test_read_masks_of_another_shape_is_an_error(tmp_path: Path, photos: Photos) -> None:
+    save_photo(tmp_path / "masks" / "1" / "apple.png", width=40, height=30)
+    with pytest.raises(SceneError, match=r"apple\.png: 40 x 30 pixels, .* photos have 80 x 64"):
         read_masks(tmp_path / "masks", TWO_LABELS, photos)
+
+
+def test_read_masks_of_another_size_are_resized_by_nearest(tmp_path: Path, photos: Photos) -> None:
+    small = np.random.default_rng(0).integers(0, 2, (32, 40), dtype=np.uint8) * 255
+    (tmp_path / "masks" / "1").mkdir(parents=True)
+    Image.fromarray(small).save(tmp_path / "masks" / "1" / "apple.png")
+    label_map = read_masks(tmp_path / "masks", TWO_LABELS, photos)[1]
+    assert ((label_map == TWO_LABELS.index("apple")) == (small.repeat(2, 0).repeat(2, 1) > 0)).all()
 
 
 def test_read_masks_unreadable_file_is_an_error(tmp_path: Path, photos: Photos) -> None:

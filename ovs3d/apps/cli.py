@@ -1,0 +1,55 @@
+"""The command line: `ovs3d COMMAND ...`, one module per command, imported only when asked for.
+
+A command's module has two functions: `add_arguments(parser)` and `run(arguments)`, which returns
+the exit code.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from ovs3d.errors import Ovs3dError
+
+# Name -> module and line of help.
+COMMANDS = {
+    "new-scene": ("ovs3d.apps.new_scene", "make a scene of photos, a video or a data set"),
+}
+INTERRUPTED = 130
+"""Exit code of a process that Ctrl-C ended, as shells have it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: arguments without the program's name; the process's own when None.
+
+    Returns:
+        Exit code: that of the command, 1 after an `Ovs3dError` (its message goes to stderr), 130
+        after Ctrl-C; argparse itself exits with 2 if the arguments are wrong.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(prog="ovs3d", description="3D segmentation by words.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    try:
+        for name, (module, line) in COMMANDS.items():
+            command = commands.add_parser(name, help=line, description=line.capitalize() + ".")
+            # Importing all commands would take seconds, most of them for torch.
+            if words[:1] == [name]:
+                implementation = importlib.import_module(module)
+                implementation.add_arguments(command)
+                command.set_defaults(run=implementation.run)
+        arguments = parser.parse_args(words)
+        code: int = arguments.run(arguments)
+        return code
+    except Ovs3dError as error:
+        print(f"ovs3d {words[0]}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"ovs3d {words[0]}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""`ovs3d new-scene`: photos, a video or a data set become a scene.
+
+Everything is prepared beside its place and checked; it appears at once, or nothing does.
+"""
+
+import argparse
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
+from ovs3d.errors import Ovs3dError, SceneError
+from ovs3d.files import atomic_path
+from ovs3d.params import preset_names, scene_names
+from ovs3d.progress import summary_table
+from ovs3d.scene import intake
+from ovs3d.scene.dataset import Photos, open_photos, parse_labels, read_labels, read_masks
+from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
+from ovs3d.scene.video import extract_frames
+
+PARAMS_FILE = Path("params.yaml")
+RAW_FOLDER = Path("data/raw")
+REAL_PHOTOS = "paper"
+"""Preset whose models know real photos."""
+
+
+@dataclass(frozen=True)
+class SceneReport:
+    """What was made."""
+
+    source: Source
+    photos: Photos
+    labels: tuple[str, ...]
+    masked: tuple[int, ...]
+
+    def rows(self) -> dict[str, object]:
+        """Return the report as rows of a table."""
+        return {
+            "source": f"{self.source.root} ({self.source.format})",
+            "photos": f"{len(self.photos)}, {self.photos.width} x {self.photos.height} pixels",
+            "labels": ", ".join(self.labels),
+            "held out (have masks)": ", ".join(map(str, self.masked)) or "none",
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("name", help="the scene's name: letters, digits, - and _")
+    parser.add_argument(
+        "source", type=Path, help="a folder of JPEG, PNG or HEIC photos, or a video"
+    )
+    parser.add_argument("--labels", help="names separated by commas, or a file with one a line")
+    parser.add_argument("--format", choices=FORMATS, help="what SOURCE is (default: look at it)")
+    parser.add_argument("--preset", help="of params.yaml (default: the one for real photos)")
+    parser.add_argument("--frames", type=_count, default=60, help="to take of a video (default 60)")
+    parser.add_argument("--link", action="store_true", help="hard links instead of copies")
+    parser.add_argument("--replace", action="store_true", help="replace a scene of that name")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the scene and say what to run next."""
+    name = arguments.name
+    check_name(name)
+    known = name in scene_names(PARAMS_FILE)
+    folder = RAW_FOLDER / name
+    if (known or folder.exists()) and not arguments.replace:
+        raise SceneError(f"scene '{name}' exists already; choose another name, or say --replace")
+    preset = _preset(arguments.preset)
+    with atomic_path(folder) as temporary:
+        report = make_scene(arguments, temporary)
+        if not known:
+            # Only a video's frames are certain to be in the order in which they were taken.
+            overrides = (
+                {"poses": "{matching: sequential}"} if report.source.format == "video" else {}
+            )
+            entry = entry_lines(name, preset, report.masked, overrides)
+            content = insert_scene(PARAMS_FILE, entry)
+            with atomic_path(PARAMS_FILE) as text:
+                text.write_bytes(content)
+    summary_table(f"scene {name}", report.rows())
+    if known:
+        print(f"{PARAMS_FILE} had scene '{name}' and stays as it was; look at its test_views.")
+    print(f"next: ovs3d check {name}, then dvc repro")
+    return 0
+
+
+def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
+    """Fill a scene's folder.
+
+    Args:
+        arguments: of the command.
+        folder: the folder to make; need not be the scene's final place.
+
+    Raises:
+        Ovs3dError: something in the source cannot be used.
+    """
+    source = open_source(arguments.source, arguments.format)
+    labels = _labels(arguments.labels, source)
+    images, segmentations = folder / "images", folder / "segmentations"
+    if source.format == "video":
+        extract_frames(source.root, arguments.frames, images)
+    else:
+        names = intake.photo_names(source.photos, source.root)
+        intake.bring_photos(names, images, arguments.link)
+    if source.segmentations:
+        shutil.copytree(source.segmentations, segmentations)
+    segmentations.mkdir(exist_ok=True)
+    (segmentations / LABELS_FILE).write_text("\n".join(labels) + "\n", encoding="utf-8")
+    with _named_as_the_user_knows_it(folder, source):
+        photos = open_photos(images)
+        masked = tuple(read_masks(segmentations, labels, photos))
+    return SceneReport(source, photos, labels, masked)
+
+
+def _labels(words: str | None, source: Source) -> tuple[str, ...]:
+    if words is None:
+        if source.segmentations is None:
+            raise SceneError(
+                f"{source.root}: no labels; say what is in the scene, for example "
+                "--labels 'red apple, wooden table, wall'"
+            )
+        return read_labels(source.segmentations / LABELS_FILE)
+    if Path(words).is_file():
+        return read_labels(Path(words))
+    if re.search(r"[/\\]|\.txt$", words):
+        raise SceneError(f"--labels {words}: no such file")
+    return parse_labels(words.split(","), "--labels", "name")
+
+
+def _preset(wanted: str | None) -> str:
+    presets = preset_names(PARAMS_FILE)
+    name = wanted or REAL_PHOTOS
+    if name not in presets:
+        raise SceneError(f"--preset {name}: {PARAMS_FILE} has {', '.join(presets)}")
+    return name
+
+
+@contextmanager
+def _named_as_the_user_knows_it(folder: Path, source: Source) -> Iterator[None]:
+    """Let messages name files of the source instead of their copies in a temporary folder."""
+    images = source.photos[0].parent if source.photos else source.root
+    try:
+        yield
+    except Ovs3dError as error:
+        message = str(error).replace(str(folder / "images"), str(images))
+        raise type(error)(message.replace(str(folder), str(source.root))) from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got '{text}'")
+    return int(text)

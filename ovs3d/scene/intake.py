@@ -1,0 +1,124 @@
+"""Bringing a user's photos into a scene's folder, byte for byte where every tool can read them."""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from ovs3d.errors import SceneError
+from ovs3d.progress import progress
+from ovs3d.scene.dataset import PHOTO_SUFFIXES
+from ovs3d.scene.sharpness import look_at_photo
+
+HEIC_SUFFIXES = (".heic", ".heif")
+"""Pillow needs an extra for these, COLMAP cannot read them: they become JPEG."""
+
+_JPEG_QUALITY = 95
+
+
+def list_photos(folder: Path) -> list[Path]:
+    """List the photos of a folder by name; hidden files and other file types are passed over.
+
+    Raises:
+        SceneError: the folder is missing or holds no photo.
+    """
+    if not folder.is_dir():
+        raise SceneError(f"{folder}: no such folder")
+    suffixes = (*PHOTO_SUFFIXES, *HEIC_SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    photos = [path for path in files if path.suffix.lower() in suffixes and path.is_file()]
+    if not photos:
+        raise SceneError(f"{folder}: no photos in it; expected {' '.join(suffixes)} files")
+    return photos
+
+
+def photo_names(photos: Iterable[Path], root: Path) -> dict[Path, str]:
+    """Choose the file names that photos get in the scene.
+
+    Args:
+        photos: photos below `root`.
+        root: folder whose subfolders become part of the name where names alone are not unique.
+
+    Raises:
+        SceneError: two photos would get one name.
+    """
+    paths = list(photos)
+    names = {path: path.name for path in paths}
+    if len(set(names.values())) < len(paths):
+        names = {path: "_".join(path.relative_to(root).parts) for path in paths}
+    for path, name in names.items():
+        if path.suffix.lower() in HEIC_SUFFIXES:
+            names[path] = Path(name).with_suffix(".jpg").name
+    owners: dict[str, Path] = {}
+    for path, name in names.items():
+        other = owners.setdefault(name.casefold(), path)
+        if other != path:
+            raise SceneError(f"{path}: would become {name}, as {other.name} would; remove one")
+    return names
+
+
+def bring_photos(names: Mapping[Path, str], images: Path, link: bool) -> None:
+    """Copy photos into a folder, HEIC as JPEG, and check that each can be decoded.
+
+    Args:
+        names: photo -> file name to give it.
+        images: the folder to make.
+        link: make hard links instead of copies.
+
+    Raises:
+        SceneError: a photo is broken, or cannot be linked.
+    """
+    images.mkdir(parents=True)
+    with progress("photos", len(names), "photos") as advance:
+        for path, name in names.items():
+            if path.suffix.lower() in HEIC_SUFFIXES:
+                _convert(path, images / name)
+            else:
+                look_at_photo(path)
+                _copy(path, images / name, link)
+            advance()
+
+
+def register_heic() -> None:
+    """Teach Pillow to open HEIC.
+
+    Raises:
+        SceneError: the extra is not installed.
+    """
+    try:
+        import pillow_heif  # Optional, and slow to import.
+    except ImportError:
+        raise SceneError("HEIC photos need pillow-heif: pip install 'ovs3d[heic]'") from None
+    pillow_heif.register_heif_opener()
+
+
+def needs_heic(photos: Sequence[Path]) -> bool:
+    """Tell whether a photo is HEIC."""
+    return any(path.suffix.lower() in HEIC_SUFFIXES for path in photos)
+
+
+def _convert(path: Path, target: Path) -> None:
+    register_heic()
+    try:
+        with Image.open(path) as file:
+            photo = ImageOps.exif_transpose(file).convert("RGB")
+            # The EXIF holds the focal length, from which COLMAP starts.
+            exif = photo.getexif()
+            photo.save(target, quality=_JPEG_QUALITY, subsampling=0, exif=exif)
+    # libheif's errors come as several types, ValueError and EOFError among them.
+    except Exception as error:
+        raise SceneError(
+            f"{path}: cannot be read as HEIC ({' '.join(str(error).split())})"
+        ) from None
+
+
+def _copy(path: Path, target: Path, link: bool) -> None:
+    if not link:
+        shutil.copyfile(path, target)
+        return
+    try:
+        os.link(path.resolve(), target)
+    except OSError as error:
+        raise SceneError(f"{path}: cannot be linked ({error.strerror}); leave out --link") from None

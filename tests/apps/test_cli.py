@@ -1,0 +1,74 @@
+"""The command line: start-up, exit codes, one line for a mistake."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from ovs3d.apps import cli
+from ovs3d.errors import SceneError
+from tests.closure import ROOT, module_file
+
+
+def command(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> None:
+    """Replace the commands by `fake`, which ends as asked."""
+
+    def run(arguments: object) -> int:
+        del arguments
+        if error is not None:
+            raise error
+        return 0
+
+    module = types.ModuleType("fake_command")
+    module.__dict__.update(add_arguments=lambda parser: None, run=run)  # noqa: ARG005
+    monkeypatch.setitem(sys.modules, "fake_command", module)
+    monkeypatch.setattr(cli, "COMMANDS", {"fake": ("fake_command", "a fake")})
+
+
+def test_help_lists_the_commands_without_importing_them() -> None:
+    script = "import sys; from ovs3d.apps.cli import main\ntry: main(['--help'])\nfinally: "
+    script += "assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_a_module_and_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert module_file(cli.COMMANDS[name][0]) is not None
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"ovs3d {name}" in capsys.readouterr().out
+
+
+def test_mistake_of_the_user_is_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, SceneError("a/b: no photos in it"))
+    assert cli.main(["fake"]) == 1
+    assert capsys.readouterr().err == "ovs3d fake: a/b: no photos in it\n"
+
+
+def test_interrupt_is_one_line_with_the_exit_code_of_shells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, KeyboardInterrupt())
+    assert cli.main(["fake"]) == 130
+    assert capsys.readouterr().err == "ovs3d fake: interrupted\n"
+
+
+def test_defect_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    command(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["fake"])
+
+
+def test_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["new-sceen"])
+    assert ended.value.code == 2
+    assert "new-scene" in capsys.readouterr().err

@@ -1,0 +1,157 @@
+"""`ovs3d new-scene`: what it makes, and that a mistake leaves nothing behind."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ovs3d.apps.cli import main
+from ovs3d.params import load_scene_params
+from tests.closure import ROOT
+from tests.scene.test_video import picture, write_video
+from tests.synthetic import LABELS
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project that is the current folder."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(ROOT / "params.yaml", folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def new_scene(*words: object) -> int:
+    return main(["new-scene", *map(str, words)])
+
+
+def test_a_folder_of_photos_becomes_a_scene(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert new_scene("garden", scene_folder / "images", "--labels", "red box, floor") == 0
+    made = files(project / "data/raw/garden")
+    assert made.pop("segmentations/classes.txt") == b"red box\nfloor\n"
+    assert {f"images/{k}": v for k, v in files(scene_folder / "images").items()} == made
+    params = load_scene_params(project / "params.yaml", "garden")
+    assert params.test_views == ()
+    told = capsys.readouterr().out
+    assert "6, 96 x 72 pixels" in told
+    assert "ovs3d check garden" in told
+    # Nothing but params.yaml and the scene.
+    assert sorted(path.name for path in project.iterdir()) == ["data", "params.yaml"]
+
+
+def test_masks_come_along_and_their_views_are_held_out(project: Path, scene_folder: Path) -> None:
+    assert new_scene("boxes", scene_folder, "--preset", "tiny") == 0
+    made = files(project / "data/raw/boxes")
+    assert made == files(scene_folder)
+    entry = yaml.safe_load((project / "params.yaml").read_text())["scenes"]["boxes"]
+    assert entry["test_views"] == [1, 4]
+    assert entry["preset"] == "tiny"
+
+
+def test_labels_may_come_from_a_file(project: Path, scene_folder: Path) -> None:
+    (project / "names.txt").write_text("apple\nwall\n")
+    assert new_scene("a", scene_folder / "images", "--labels", "names.txt") == 0
+    assert (project / "data/raw/a/segmentations/classes.txt").read_text() == "apple\nwall\n"
+
+
+def test_a_video_becomes_a_scene_that_is_matched_in_sequence(project: Path) -> None:
+    write_video(project / "walk.mp4", [picture(index) for index in range(9)])
+    assert new_scene("walk", "walk.mp4", "--labels", "a,b", "--frames", 3) == 0
+    assert len(list((project / "data/raw/walk/images").iterdir())) == 3
+    assert load_scene_params(project / "params.yaml", "walk").stages.poses.matching == "sequential"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("a/b", "{photos}", "--labels", "x"), "'a/b' cannot name a scene"),
+        (("demo", "{photos}", "--labels", "x"), "scene 'demo' exists already"),
+        (("new", "nowhere", "--labels", "x"), "nowhere: no such file or folder"),
+        (("new", "{empty}", "--labels", "x"), "no photos in it"),
+        (("new", "{photos}"), "no labels; say what is in the scene"),
+        (("new", "{photos}", "--labels", "x,,y"), "--labels: name 2 is blank"),
+        (("new", "{photos}", "--labels", "x,X"), "label 'X' is on name 1 already"),
+        (("new", "{photos}", "--labels", "lost.txt"), "--labels lost.txt: no such file"),
+        (
+            ("new", "{photos}", "--labels", "x", "--preset", "huge"),
+            "--preset huge: params.yaml has",
+        ),
+        (
+            ("new", "{masked}", "--labels", "x"),
+            "{masked}/segmentations/01/blue box.png: 'blue box'",
+        ),
+        (("new", "{params}", "--labels", "x"), "params.yaml: no video; expected .mp4"),
+        (("new", "{sizes}", "--labels", "x"), "{sizes}/b.png: 100 x 80 pixels, but a.png has 90"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    project: Path,
+    scene_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    (project / "empty").mkdir()
+    (project / "sizes").mkdir()
+    picture(0).resize((90, 80)).save(project / "sizes/a.png")
+    picture(0).resize((100, 80)).save(project / "sizes/b.png")
+    places = {
+        "photos": scene_folder / "images",
+        "masked": scene_folder,
+        "empty": project / "empty",
+        "sizes": project / "sizes",
+        "params": project / "params.yaml",
+    }
+    before = files(project)
+    assert new_scene(*(word.format(**places) for word in words)) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.format(**places) in error
+    assert error.startswith("ovs3d new-scene: ")
+    assert files(project) == before
+    assert not list((project / "data").glob("raw/*")) if (project / "data").exists() else True
+
+
+def test_replace_brings_new_photos_and_keeps_the_entry(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert new_scene("boxes", scene_folder, "--preset", "tiny") == 0
+    entry = (project / "params.yaml").read_bytes()
+    (scene_folder / "images/000.png").unlink()
+    shutil.rmtree(scene_folder / "segmentations")
+    words = ("boxes", scene_folder, "--labels", ",".join(LABELS[:2]), "--replace")
+    assert new_scene(*words) == 0
+    assert len(list((project / "data/raw/boxes/images").iterdir())) == 5
+    assert (project / "params.yaml").read_bytes() == entry
+    assert "stays as it was" in capsys.readouterr().out
+
+
+def test_interrupt_leaves_nothing(
+    project: Path, scene_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ovs3d.apps.new_scene.insert_scene", interrupted)
+    before = files(project)
+    assert new_scene("boxes", scene_folder, "--preset", "tiny") == 130
+    assert files(project) == before
+
+
+def test_outside_a_project_it_says_where_to_run(
+    scene_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(scene_folder)
+    assert new_scene("boxes", scene_folder) == 1
+    assert (
+        "params.yaml does not exist; run from the folder that holds it" in capsys.readouterr().err
+    )
