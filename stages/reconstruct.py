@@ -6,10 +6,11 @@ import sys
 from ovs3d.device import resolve_device
 from ovs3d.evaluation.heldout import score_field
 from ovs3d.field.checkpoint import save_field
-from ovs3d.files import write_csv, write_json
+from ovs3d.files import digest, write_csv, write_json
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.reconstruct.train import train_field
+from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos, split_views
 from stages._run import run
@@ -22,13 +23,23 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     cameras = load_cameras(arguments.poses / "cameras.json")
     train_views, test_views = split_views(len(photos), params.test_views, params.split)
     own = params.stages.reconstruct
-    field, history = train_field(photos, cameras, train_views, own, params.seed, device)
+    made_from = {
+        "photos": [digest(path) for path in photos.paths],
+        "cameras": digest(arguments.poses / "cameras.json"),
+        "views": train_views,
+        "params": own.model_dump(mode="json"),
+        "seed": params.seed,
+        "device": device.type,
+    }
+    checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
+    field, history = train_field(photos, cameras, train_views, own, params.seed, device, checkpoint)
     metrics = score_field(
         field, photos, cameras, test_views, own.downscale, arguments.out / "views"
     )
     save_field(arguments.out / "field.safetensors", field)
     write_csv(arguments.out / "loss.csv", history)
     write_json(arguments.out / "metrics.json", metrics)
+    checkpoint.remove()
     held_out = {f"held-out {name}": metrics[name] for name in ("psnr", "ssim") if name in metrics}
     summary_table(
         f"reconstruction of {arguments.scene}",

@@ -22,7 +22,7 @@ SOURCES = sorted(
 SHARED = {"seed", "device", "split", "scenes.${key}.test_views"}
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
-    ("errors", "files", "device", "progress", "params"),
+    ("errors", "files", "device", "progress", "params", "resume"),
     ("scene",),
     ("field",),
     ("reconstruct", "features"),

@@ -62,19 +62,22 @@ class BatchSampler:
         count: number of rays.
         batch: rays a batch.
         generator: on the device that the numbers shall be on.
+
+    Attributes:
+        order: numbers that are drawn and not yet given out.
     """
 
     def __init__(self, count: int, batch: int, generator: torch.Generator) -> None:
         self._count = count
         self._batch = min(batch, count)
         self._generator = generator
-        self._order = torch.empty(0, dtype=torch.int64, device=generator.device)
+        self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
 
     def next(self) -> Tensor:
         """Return the next batch, int64 `[B]`; a rest too small for a batch is passed over."""
-        if len(self._order) < self._batch:
-            self._order = torch.randperm(
+        if len(self.order) < self._batch:
+            self.order = torch.randperm(
                 self._count, generator=self._generator, device=self._generator.device
             )
-        batch, self._order = self._order[: self._batch], self._order[self._batch :]
+        batch, self.order = self.order[: self._batch], self.order[self._batch :]
         return batch

@@ -1,6 +1,7 @@
 """Training of the radiance field from posed photos (TensoRF, Chen et al. 2022)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ovs3d.params import ReconstructParams
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
 from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
+from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import Cameras
 from ovs3d.scene.dataset import Photos
 from ovs3d.scene.space import Space, choose_space
@@ -31,6 +33,7 @@ def train_field(
     params: ReconstructParams,
     seed: int,
     device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Field, list[dict[str, Any]]]:
     """Fit a field to the photos of the training views.
 
@@ -41,6 +44,7 @@ def train_field(
         params: section `reconstruct`.
         seed: of initial values, ray order and jitter.
         device: where to train and where the field ends up.
+        checkpoint: where a killed training left its state; without one it starts over.
 
     Returns:
         The field, and per `LOG_EVERY` iterations a dict of `step`, `loss` (all terms) and `psnr`
@@ -48,18 +52,28 @@ def train_field(
     """
     views = tuple(view for view in train_views if view in cameras.views)
     pool = load_rays(photos, cameras, views, params.downscale, device)
-    return fit(pool, choose_space(cameras, params.space), params, seed)
+    return fit(pool, choose_space(cameras, params.space), params, seed, checkpoint)
 
 
 def fit(
-    pool: RayPool, space: Space, params: ReconstructParams, seed: int
+    pool: RayPool,
+    space: Space,
+    params: ReconstructParams,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Field, list[dict[str, Any]]]:
     """Fit a field to rays; device, arguments and result are those of `train_field`."""
     trainer = _Trainer(pool, space, params, seed)
     history: list[dict[str, Any]] = []
+    saved = checkpoint.load(pool.directions.device) if checkpoint else None
+    if saved:
+        trainer.restore(saved["trainer"])
+        history = saved["history"]
+    done = history[-1]["step"] if history else 0
     with progress("reconstruct", params.iterations, "iterations") as advance:
+        advance(done)
         errors, losses = [], []
-        for step in range(1, params.iterations + 1):
+        for step in range(done + 1, params.iterations + 1):
             loss, error = trainer.step(step)
             losses.append(loss)
             errors.append(error)
@@ -69,6 +83,8 @@ def fit(
                 history.append({"step": step, "loss": loss_mean, "psnr": psnr})
                 advance(len(losses), note=f"{psnr:.2f} dB")
                 errors, losses = [], []
+                if checkpoint and checkpoint.due:
+                    checkpoint.save({"trainer": trainer.state(), "history": history})
     trainer.field.update_occupancy()
     return trainer.field, history
 
@@ -110,6 +126,28 @@ class _Trainer:
         self.optimizer.step()
         self._grow(step)
         return loss.detach(), error.detach()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next steps depend on besides the rays and the parameters."""
+        return {
+            "config": self.field.config.to_dict(),
+            "field": self.field.state_dict(),
+            "occupancy": self.field.occupancy,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "order": self.sampler.order,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state."""
+        device = self.pool.directions.device
+        self.field = Field(FieldConfig.from_dict(state["config"]), device=device)
+        self.field.load_state_dict(state["field"])
+        self.field.occupancy = state["occupancy"]
+        self.optimizer = self._new_optimizer()
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+        self.sampler.order = state["order"]
 
     def _render(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Render rays on a random background; return colours and the distortion term."""

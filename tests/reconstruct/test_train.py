@@ -10,6 +10,7 @@ from ovs3d.params import ReconstructParams, load_scene_params
 from ovs3d.reconstruct import train
 from ovs3d.reconstruct.rays import load_rays
 from ovs3d.reconstruct.train import train_field, voxels_after
+from ovs3d.resume import Checkpoint
 from ovs3d.scene.dataset import open_photos
 from tests.synthetic import SyntheticScene, write_scene
 
@@ -97,6 +98,42 @@ def test_equal_seeds_give_equal_bits(scene: SyntheticScene, images: Path) -> Non
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
     assert torch.equal(first.occupancy, second.occupancy)
+
+
+@pytest.mark.parametrize("killed_at", [4, 12, 27, 43])
+def test_a_killed_training_ends_like_an_unbroken_one(
+    trained: Result,
+    scene: SyntheticScene,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    killed_at: int,
+) -> None:
+    monkeypatch.setattr(train, "LOG_EVERY", 10)
+    monkeypatch.setattr(Checkpoint, "due", True)
+    steps: list[int] = []
+    step_once = train._Trainer.step
+
+    def die_once(trainer: train._Trainer, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        steps.append(step)
+        if len(steps) == killed_at:
+            raise KeyboardInterrupt
+        return step_once(trainer, step)
+
+    monkeypatch.setattr(train._Trainer, "step", die_once)
+    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {"scene": "synthetic"})
+    arguments = open_photos(images), scene.cameras, TRAIN_VIEWS, small_params(), 0, CPU
+    with pytest.raises(KeyboardInterrupt):
+        train_field(*arguments, checkpoint)
+    field, history = train_field(*arguments, checkpoint)
+
+    # Steps since the last entry of the history are done again, none before it.
+    assert len(steps) == 60 + (killed_at - 1) % 10 + 1
+    expected, entries = trained
+    assert history == entries
+    assert torch.equal(field.occupancy, expected.occupancy)
+    for name, value in expected.state_dict().items():
+        assert torch.equal(field.state_dict()[name], value), name
 
 
 def test_views_without_a_pose_are_passed_over(scene: SyntheticScene, images: Path) -> None:

@@ -1,0 +1,79 @@
+"""Trainings that survive a kill: their state on disk, and what it was made from."""
+
+import hashlib
+import json
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ovs3d.files import atomic_path, digest
+
+_SECONDS_BETWEEN = 15.0
+_MOST_TIME_SHARE = 0.05
+"""Of the training time, spent on saving at most."""
+
+
+class Checkpoint:
+    """The state of an unfinished training, kept beside its outputs and removed with the last step.
+
+    A state is taken up again only by a training that starts from the same things; any other
+    begins anew, so that results never depend on what lies around.
+    """
+
+    def __init__(self, path: Path, made_from: Mapping[str, Any]) -> None:
+        """Name the file and everything that the training depends on.
+
+        Args:
+            path: of the file; what stands there is neither read nor removed yet.
+            made_from: JSON values: digests of the inputs, parameters, seed, device. The code of
+                the library and the version of torch are added.
+        """
+        self._path = path
+        everything = {**made_from, "code": _package_digest(), "torch": torch.__version__}
+        self._fingerprint = hashlib.sha256(json.dumps(everything, sort_keys=True).encode())
+        self._saved = time.monotonic()
+        self._pause = _SECONDS_BETWEEN
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """Return the state that `save` got last, its tensors on `device`.
+
+        None if there is none, it is damaged or it was made from something else.
+        """
+        try:
+            content = torch.load(self._path, map_location=device, weights_only=True)
+            if content["fingerprint"] == self._fingerprint.hexdigest():
+                state: dict[str, Any] = content["state"]
+                return state
+        # A missing file, a cut one, one that is no archive or holds something else.
+        except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError):
+            pass
+        return None
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save again; saving never takes more than a small share of it."""
+        return time.monotonic() - self._saved >= self._pause
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write a state of tensors, numbers, strings, lists and dicts, atomically."""
+        started = time.monotonic()
+        with atomic_path(self._path) as temporary:
+            torch.save({"fingerprint": self._fingerprint.hexdigest(), "state": state}, temporary)
+        self._saved = time.monotonic()
+        self._pause = max(_SECONDS_BETWEEN, (self._saved - started) / _MOST_TIME_SHARE)
+
+    def remove(self) -> None:
+        """Remove the state; to be called once the outputs are in place."""
+        self._path.unlink(missing_ok=True)
+
+
+def _package_digest() -> str:
+    """Return the SHA-256 over all source files of this package."""
+    folder = Path(__file__).parent
+    files = sorted(folder.rglob("*.py"))
+    lines = [f"{file.relative_to(folder).as_posix()} {digest(file)}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,92 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from ovs3d import resume
+from ovs3d.resume import Checkpoint
+
+CPU = torch.device("cpu")
+
+
+def test_a_saved_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(5)
+    state = {
+        "weights": torch.randn(3, generator=generator),
+        "generator": generator.get_state(),
+        "grid": (4, 5, 6),
+        "history": [{"step": 50, "loss": 0.1}],
+    }
+    Checkpoint(tmp_path / "unfinished.pt", {"seed": 0}).save(state)
+    loaded = Checkpoint(tmp_path / "unfinished.pt", {"seed": 0}).load(CPU)
+    assert loaded is not None
+    assert torch.equal(loaded["weights"], state["weights"])
+    assert torch.equal(loaded["generator"], state["generator"])
+    assert loaded["grid"] == (4, 5, 6)
+    assert loaded["history"] == [{"step": 50, "loss": 0.1}]
+
+
+def test_a_state_made_from_something_else_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "unfinished.pt"
+    Checkpoint(path, {"seed": 0}).save({"step": 3})
+    assert Checkpoint(path, {"seed": 1}).load(CPU) is None
+    assert Checkpoint(path, {"seed": 0}).load(CPU) == {"step": 3}
+
+
+def test_a_state_of_other_code_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "unfinished.pt"
+    Checkpoint(path, {"seed": 0}).save({"step": 3})
+    monkeypatch.setattr(resume, "_package_digest", lambda: "another version")
+    assert Checkpoint(path, {"seed": 0}).load(CPU) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path: path.unlink(), id="missing"),
+        pytest.param(lambda path: path.write_bytes(b""), id="empty"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes()[:400]), id="cut"),
+        pytest.param(lambda path: path.write_text("not an archive"), id="text"),
+        pytest.param(lambda path: torch.save([1, 2], path), id="foreign"),
+    ],
+)
+def test_a_damaged_state_is_passed_over(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    path = tmp_path / "unfinished.pt"
+    checkpoint = Checkpoint(path, {"seed": 0})
+    checkpoint.save({"values": torch.arange(1000.0)})
+    damage(path)
+    assert checkpoint.load(CPU) is None
+
+
+def test_saving_is_due_after_a_pause_that_grows_with_what_saving_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(resume.time, "monotonic", lambda: now)
+    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {})
+    assert not checkpoint.due
+    now += 15
+    assert checkpoint.due
+
+    def slow_save(_content: object, path: Path) -> None:
+        nonlocal now
+        now += 2
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(resume.torch, "save", slow_save)
+    checkpoint.save({})
+    now += 39
+    assert not checkpoint.due
+    now += 1
+    assert checkpoint.due
+
+
+def test_removing_leaves_nothing(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {})
+    checkpoint.save({"step": 1})
+    checkpoint.remove()
+    checkpoint.remove()
+    assert list(tmp_path.iterdir()) == []
