@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.project import copy_project, run
 from tests.synthetic import SyntheticScene, make_scene, write_scene
 
 
@@ -18,3 +19,13 @@ def scene_folder(scene: SyntheticScene, tmp_path: Path) -> Path:
     """The same world on disk in the layout of `data/raw/<scene>`, masks for views 1 and 4."""
     write_scene(scene, tmp_path / "raw", masked_views=(1, 4))
     return tmp_path / "raw"
+
+
+@pytest.fixture(scope="session")
+def built_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one small scene that `dvc repro` has built; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("built")
+    copy_project(folder)
+    run(folder, "dvc", "init", "--quiet", "--no-scm")
+    run(folder, "dvc", "repro")
+    return folder

@@ -14,6 +14,7 @@ from ovs3d.errors import Ovs3dError
 # Name -> module and line of help.
 COMMANDS = {
     "new-scene": ("ovs3d.apps.new_scene", "make a scene of photos, a video or a data set"),
+    "verify": ("ovs3d.apps.verify", "read everything that was built of a scene for damage"),
 }
 INTERRUPTED = 130
 """Exit code of a process that Ctrl-C ended, as shells have it."""

@@ -46,7 +46,7 @@ class ViewStore:
         try:
             group = zarr.open_group(path, mode="r+", zarr_format=3)
             self.attributes: dict[str, Any] = dict(group.attrs)
-            self._check_kind()
+            self._check_attributes()
             self._results = open_array(group, self._ARRAY)
             self.views: tuple[int, ...] = tuple(self.attributes["views"])
             self.dim: int = self.attributes["dim"]
@@ -67,16 +67,26 @@ class ViewStore:
         """
         store = cls(path)
         for view in store.views:
-            store._verify(view)
+            # The index of the shard and one chunk tell whether it is whole.
+            store._read(view, (0,) * (store._results.ndim - 1))
         return store
 
     def has(self, view: int) -> bool:
-        """Tell whether the results of a view are there and readable."""
+        """Tell whether the results of a view are there, every byte as it was written."""
         try:
-            self._verify(view)
+            self._read(view)
         except StoreError:
             return False
         return True
+
+    def check(self) -> None:
+        """Read everything against the checksums.
+
+        Raises:
+            StoreError: a view is missing or a byte of it has changed.
+        """
+        for view in self.views:
+            self._read(view)
 
     def missing(self) -> tuple[int, ...]:
         """Return the views that are still to be written."""
@@ -143,41 +153,37 @@ class ViewStore:
         tail = ".0" * (self._results.ndim - 1)
         return self.path / self._ARRAY / f"c.{self._row(view)}{tail}"
 
-    def _read(self, view: int) -> NDArray[np.float16]:
-        try:
-            values = np.asarray(self._results[self._row(view)])
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._broken(self._shard(view), error) from None
-        return values
-
-    def _verify(self, view: int) -> None:
-        """Check that a view's shard is there, and by its index and one chunk that it is whole."""
+    def _read(self, view: int, within: tuple[int, ...] = ()) -> NDArray[np.float16]:
+        """Read the results of a view, or those at an index within them."""
         shard = self._shard(view)
-        if shard.is_file() and not shard.stat().st_size:
-            # Zarr reads an empty shard as one of zeros.
-            raise self._broken(shard, EOFError("the file is empty"))
+        # Zarr reads a missing shard, and an empty one, as one of zeros.
         if not shard.is_file():
             raise StoreError(
-                f"{shard}: view {view} is missing; finish the store with "
-                f"`dvc repro {self._STAGE}` or fetch it with `dvc pull`"
+                f"{shard}: view {view} is missing; fetch it with `dvc pull` or finish the store "
+                f"with `dvc repro {self._STAGE}`"
             )
         try:
-            np.asarray(self._results[(self._row(view), *[0] * (self._results.ndim - 1))])
-        except (OSError, ValueError, RuntimeError) as error:
+            if not shard.stat().st_size:
+                raise EOFError("the file is empty")
+            return np.asarray(self._results[(self._row(view), *within)])
+        except (OSError, EOFError, ValueError, RuntimeError) as error:
             raise self._broken(shard, error) from None
 
-    def _check_kind(self) -> None:
+    def _check_attributes(self) -> None:
         expected = f"ovs3d.{self._STAGE}"
         if self.attributes.get("format") != expected:
             raise ValueError(f"its format is {self.attributes.get('format')}, not {expected}")
         if self.attributes.get("version") != VERSION:
             raise ValueError(f"its version is {self.attributes.get('version')}, not {VERSION}")
+        made_from = {key: self.attributes[key] for key in self.attributes if key != "fingerprint"}
+        if _seal(made_from) != self.attributes:
+            raise ValueError("its attributes do not match their fingerprint")
 
     def _broken(self, path: Path, error: BaseException) -> StoreError:
         reason = " ".join(str(error).split()) or type(error).__name__
         return StoreError(
-            f"{path}: no readable {self._STAGE} store ({reason}); restore it with `dvc checkout` "
-            f"or remake it with `dvc repro {self._STAGE}`"
+            f"{path}: no readable {self._STAGE} store ({reason}); delete it, then restore it with "
+            f"`dvc checkout` or `dvc pull`, or remake it with `dvc repro {self._STAGE}`"
         )
 
 

@@ -1,6 +1,8 @@
 import json
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,57 +10,23 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from numpy.typing import NDArray
 
 from ovs3d.errors import StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
-from ovs3d.features.windows import lattice, windows
+from tests.damage import flip_bit, truncate
+from tests.features.stores import (
+    ATTRIBUTES,
+    DIM,
+    TOKENS,
+    VIEWS,
+    make_boxes,
+    make_embeddings,
+    make_store,
+    make_token_store,
+    make_tokens,
+)
 
 CPU = torch.device("cpu")
-VIEWS = (1, 4, 6)
-SIZE = (48, 36)
-DIM = 8
-ATTRIBUTES: dict[str, Any] = {
-    "encoder_digest": "abc",
-    "dim": DIM,
-    "size": SIZE,
-    "downscale": 2,
-    "window_divisors": (2.0, 3.0),
-    "strides_per_window": 2.0,
-    "windows_per_scale": [lattice(*SIZE, divisor, 2).count for divisor in (2, 3)],
-    "views": VIEWS,
-    "photos": {"a.jpg": "12", "b.jpg": "34", "c.jpg": "56"},
-}
-TOKENS: dict[str, Any] = {
-    "encoder_digest": "abc",
-    "dim": DIM,
-    "grid": (20, 33),
-    "patch": 8,
-    "downscale": 1.5,
-    "views": VIEWS,
-}
-
-
-def make_boxes(views: tuple[int, ...] = VIEWS) -> NDArray[np.int16]:
-    return np.stack(
-        [
-            np.concatenate([windows(*SIZE, divisor, 2, [view, divisor]) for divisor in (2, 3)])
-            for view in views
-        ]
-    )
-
-
-def make_embeddings(view: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(view)
-    vectors = torch.randn(make_boxes().shape[1], DIM, generator=generator)
-    return torch.nn.functional.normalize(vectors, dim=-1)
-
-
-def make_store(path: Path, views: tuple[int, ...] = VIEWS, **changes: Any) -> FeatureStore:
-    store = FeatureStore.resume(path, {**ATTRIBUTES, **changes}, make_boxes())
-    for view in views:
-        store.write(view, make_embeddings(view))
-    return store
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -96,10 +64,8 @@ def test_pixels_gathers_from_the_loaded_windows(tmp_path: Path) -> None:
 
 
 def test_token_store_gives_back_what_was_written(tmp_path: Path) -> None:
-    store = TokenStore.resume(tmp_path / "dino.zarr", TOKENS)
-    tokens = torch.randn(3, 20, 33, DIM, generator=torch.Generator().manual_seed(0))
-    for view, values in zip(VIEWS, tokens, strict=True):
-        store.write(view, values)
+    make_token_store(tmp_path / "dino.zarr")
+    tokens = make_tokens()
     store = TokenStore.open(tmp_path / "dino.zarr")
     assert (store.views, store.grid, store.dim) == (VIEWS, (20, 33), DIM)
     assert (store.patch, store.downscale) == (8, 1.5)
@@ -149,10 +115,12 @@ def test_resume_starts_over_where_something_else_lies(tmp_path: Path) -> None:
     assert TokenStore.resume(tmp_path / "dino.zarr", TOKENS).missing() == VIEWS
 
 
-def test_resume_redoes_a_view_whose_file_is_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [flip_bit, truncate])
+def test_resume_redoes_a_view_whose_file_is_damaged(
+    tmp_path: Path, damage: Callable[[Path, int], None]
+) -> None:
     make_store(tmp_path / "clip.zarr")
-    shard = tmp_path / "clip.zarr/embeddings/c.1.0.0"
-    shard.write_bytes(shard.read_bytes()[:100])
+    damage(tmp_path / "clip.zarr/embeddings/c.1.0.0", 3)
     assert make_store(tmp_path / "clip.zarr", views=()).missing() == (4,)
 
 
@@ -180,13 +148,30 @@ def test_write_refuses_what_float16_cannot_hold(tmp_path: Path) -> None:
         store.write(4, make_embeddings(4) * 1e6)
 
 
-def test_load_notices_a_changed_byte(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(20))
+def test_changed_bit_of_a_shard_is_named_when_it_is_read(tmp_path: Path, seed: int) -> None:
     store = make_store(tmp_path / "clip.zarr")
-    shard = tmp_path / "clip.zarr/embeddings/c.1.0.0"
-    content = bytearray(shard.read_bytes())
-    content[200] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises(StoreError, match=r"embeddings/c\.1\.0\.0: no readable"):
+    flip_bit(tmp_path / "clip.zarr/embeddings/c.1.0.0", seed)
+    assert not store.has(4)
+    for read in (store.check, lambda: store.load((4,), CPU)):
+        with pytest.raises(StoreError, match=r"embeddings/c\.1\.0\.0: no readable .*dvc checkout"):
+            read()
+    store.load((1, 6), CPU)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_changed_bit_of_the_attributes_is_no_other_store(tmp_path: Path, seed: int) -> None:
+    before = make_store(tmp_path / "clip.zarr").attributes
+    flip_bit(tmp_path / "clip.zarr/zarr.json", seed)
+    # A few bits of the file mean nothing, such as a blank that becomes a line break.
+    with suppress(StoreError):
+        assert FeatureStore.open(tmp_path / "clip.zarr").attributes == before
+
+
+def test_view_that_is_deleted_after_opening_is_not_read_as_zeros(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "clip.zarr")
+    (tmp_path / "clip.zarr/embeddings/c.1.0.0").unlink()
+    with pytest.raises(StoreError, match="view 4 is missing"):
         store.load((4,), CPU)
 
 

@@ -1,0 +1,94 @@
+"""Check everything that was built of a scene, byte by byte."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ovs3d.apps.recorded import Output, Project, read_lock
+from ovs3d.distill.model import KIND as SEGMENTATION_KIND
+from ovs3d.errors import Ovs3dError, StoreError
+from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.field.checkpoint import FIELD_KIND, load_tensors
+from ovs3d.progress import progress
+from ovs3d.scene.cameras import load_cameras
+
+_READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "poses": ("cameras.json", load_cameras),
+    "clip_features": ("clip.zarr", lambda path: FeatureStore.open(path).check()),
+    "dino_features": ("dino.zarr", lambda path: TokenStore.open(path).check()),
+    "reconstruct": ("field.safetensors", lambda path: load_tensors(path, FIELD_KIND)),
+    "distill": ("segmentation.safetensors", lambda path: load_tensors(path, SEGMENTATION_KIND)),
+}
+"""The files that other stages read, and what reads them: they have digests and versions inside."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `ovs3d verify`."""
+    parser.add_argument("scene", help="a key of `scenes` in params.yaml")
+    parser.add_argument("stages", nargs="*", help="only these stages, for example clip_features")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check a scene; return 1 if anything is wrong with it.
+
+    Raises:
+        StoreError: nothing of the scene, or of a stage that is named, was built.
+    """
+    problems = verify(Path(), arguments.scene, arguments.stages)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def verify(root: Path, scene: str, only: Sequence[str]) -> list[str]:
+    """Read all outputs of a scene and compare them with the digests of `dvc.lock` and their own.
+
+    Args:
+        root: folder of the project.
+        scene: its name.
+        only: stages to check; all that were built if empty.
+
+    Returns:
+        One line per problem: file, what is wrong, what to do. A table goes to the terminal.
+
+    Raises:
+        StoreError: nothing of the scene, or of a stage in `only`, was built.
+    """
+    built = read_lock(root / "dvc.lock", scene)
+    for stage in only or [""]:
+        if (stage and stage not in built) or not built:
+            what = f"stage {stage} of scene {scene}" if stage else f"scene {scene}"
+            raise StoreError(f"{root / 'dvc.lock'}: {what} was not built yet; run `dvc repro`")
+    project = Project(root)
+    table = Table("stage", "files", "MB", "", title=f"outputs of {scene}", title_justify="left")
+    chosen = {stage: built[stage] for stage in built if not only or stage in only}
+    found = []
+    with progress("verify", sum(map(_files, chosen.values())), "files") as advance:
+        for stage, outputs in chosen.items():
+            problems = [line for out in outputs for line in project.differences(out, advance)]
+            if not problems and stage in _READERS:
+                # As recorded, but is it sound, and of a version that this code reads?
+                name, read = _READERS[stage]
+                problems = _try(read, root / "data" / stage / scene / name)
+            found += problems
+            size = sum(output.size for output in outputs) / 1e6
+            verdict = f"{len(problems)} wrong" if problems else "as recorded"
+            table.add_row(stage, str(_files(outputs)), f"{size:.1f}", verdict)
+    Console().print(table)
+    return found
+
+
+def _files(outputs: Sequence[Output]) -> int:
+    return sum(output.files for output in outputs)
+
+
+def _try(read: Callable[[Path], object], path: Path) -> list[str]:
+    try:
+        read(path)
+    except Ovs3dError as error:
+        return [str(error)]
+    return []
