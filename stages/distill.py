@@ -9,14 +9,16 @@ from ovs3d.distill.train import DistillInputs, distill
 from ovs3d.features.clip import load_clip
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field.checkpoint import load_field
-from ovs3d.files import write_csv
+from ovs3d.files import digest, write_csv
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
+from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos, read_labels, split_views
 from stages._run import run
 
 PATHS = ("images", "classes", "poses", "clip_features", "dino_features", "reconstruct", "out")
+FIELD = "field.safetensors"
 
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
@@ -36,10 +38,19 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         labels=labels,
         text=encoder.encode_text(labels, own.templates).to(device),
     )
-    field = load_field(arguments.reconstruct / "field.safetensors", device)
-    model, history = distill(field, inputs, own, params.seed)
+    field = load_field(arguments.reconstruct / FIELD, device)
+    files = [*photos.paths, arguments.poses / "cameras.json", arguments.reconstruct / FIELD]
+    made_from = {
+        "files": [digest(file) for file in files],
+        "features": [encoder.digest, inputs.clip.fingerprint, inputs.dino.fingerprint],
+        "scene": [labels, train_views, params.seed, device.type],
+        "params": own.model_dump(mode="json"),
+    }
+    checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
+    model, history = distill(field, inputs, own, params.seed, checkpoint)
     save_segmentation(arguments.out / "segmentation.safetensors", model)
     write_csv(arguments.out / "loss.csv", history)
+    checkpoint.remove()
     last = {name: value for name, value in history[-1].items() if name != "step"}
     summary_table(
         f"distillation of {arguments.scene}",

@@ -23,13 +23,11 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     cameras = load_cameras(arguments.poses / "cameras.json")
     train_views, test_views = split_views(len(photos), params.test_views, params.split)
     own = params.stages.reconstruct
+    files = [*photos.paths, arguments.poses / "cameras.json"]
     made_from = {
-        "photos": [digest(path) for path in photos.paths],
-        "cameras": digest(arguments.poses / "cameras.json"),
-        "views": train_views,
+        "files": [digest(file) for file in files],
+        "scene": [train_views, params.seed, device.type],
         "params": own.model_dump(mode="json"),
-        "seed": params.seed,
-        "device": device.type,
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
     field, history = train_field(photos, cameras, train_views, own, params.seed, device, checkpoint)

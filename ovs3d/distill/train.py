@@ -1,7 +1,8 @@
 """Distillation of CLIP and DINO features into a reconstructed field (Sec. 3, A.3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, shade
 from ovs3d.params import DistillParams
 from ovs3d.progress import progress
+from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import Cameras
 from ovs3d.scene.dataset import Photos
 
@@ -57,7 +59,11 @@ class DistillInputs:
 
 
 def distill(
-    field: Field, inputs: DistillInputs, params: DistillParams, seed: int
+    field: Field,
+    inputs: DistillInputs,
+    params: DistillParams,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Segmentation, list[dict[str, float]]]:
     """Train a segmentation on the training views of a scene.
 
@@ -66,6 +72,7 @@ def distill(
         inputs: scene, stores and texts.
         params: section `distill`.
         seed: of initial values and of the order of rays and patches.
+        checkpoint: where a killed training left its state; without one it starts over.
 
     Returns:
         The segmentation, and per `LOG_EVERY` iterations a dict of `step` and the unweighted means
@@ -81,7 +88,7 @@ def distill(
     )
     tokens = make_token_bank(field, inputs.cameras, views, inputs.dino, inputs.text.device)
     trainer = Distiller(model, pixels, tokens, params, generator)
-    return model, trainer.run()
+    return model, trainer.run(checkpoint)
 
 
 class Distiller:
@@ -108,12 +115,18 @@ class Distiller:
         self._token_features: Tensor | None = self._composite_all(tokens.rays.samples)
         self.optimizer = self._optimizer(params.lr_volumes, params.lr_heads)
 
-    def run(self) -> list[dict[str, float]]:
-        """Train for all iterations and return the history."""
+    def run(self, checkpoint: Checkpoint | None = None) -> list[dict[str, float]]:
+        """Train for all iterations, from the last checkpoint on, and return the history."""
         history: list[dict[str, float]] = []
+        saved = checkpoint.load(self.generator.device) if checkpoint else None
+        if saved:
+            self.restore(saved["trainer"])
+            history = saved["history"]
+        done = round(history[-1]["step"]) if history else 0
         recent: list[Tensor] = []
         with progress("distill", self.params.iterations, "iterations") as advance:
-            for step in range(1, self.params.iterations + 1):
+            advance(done)
+            for step in range(done + 1, self.params.iterations + 1):
                 if step == self.params.joint_after + 1:
                     self._start_joint_phase()
                 recent.append(self.step())
@@ -122,7 +135,26 @@ class Distiller:
                     history.append({"step": step, **dict(zip(TERMS, means, strict=True))})
                     advance(len(recent), note=f"loss {means[0]:.3f}")
                     recent = []
+                    if checkpoint and checkpoint.due:
+                        checkpoint.save({"trainer": self.state(), "history": history})
         return history
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next steps depend on besides the banks and the parameters."""
+        return {
+            "joint": self.joint,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state."""
+        if state["joint"]:
+            self._start_joint_phase()
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
 
     def step(self) -> Tensor:
         """Do one iteration; return the terms in the order of `TERMS`, detached."""

@@ -33,6 +33,7 @@ class FeatureStore(ViewStore):
         scales: N_s.
         dim: D.
         encoder_digest: of the CLIP model that made the embeddings.
+        fingerprint: of everything that the store was made from.
     """
 
     _STAGE = "clip_features"
@@ -124,6 +125,7 @@ class TokenStore(ViewStore):
         patch: side of a patch in pixels of the downscaled photo.
         downscale: photo pixels per pixel of the downscaled photo.
         encoder_digest: of the DINO model that made the tokens.
+        fingerprint: of everything that the store was made from.
     """
 
     _STAGE = "dino_features"

@@ -51,6 +51,7 @@ class ViewStore:
             self.views: tuple[int, ...] = tuple(self.attributes["views"])
             self.dim: int = self.attributes["dim"]
             self.encoder_digest: str = self.attributes["encoder_digest"]
+            self.fingerprint: str = self.attributes["fingerprint"]
             self._read_attributes(group)
         # What Zarr and JSON raise for missing, foreign or broken metadata.
         except (OSError, ValueError, KeyError, TypeError) as error:

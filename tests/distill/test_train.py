@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ovs3d.distill import train as training
 from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
 from ovs3d.distill.model import (
     Segmentation,
@@ -17,6 +18,7 @@ from ovs3d.distill.train import Distiller
 from ovs3d.errors import StoreError
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.params import DistillParams
+from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import pixel_centres
 from ovs3d.scene.space import choose_space
 from tests.distill.params import distill_params
@@ -81,14 +83,19 @@ def banks(scene: SyntheticScene, field: Field, text: Tensor) -> tuple[PixelBank,
     return pixels, TokenBank(pixels.rays, text[labels[list(VIEWS)]].half())
 
 
-def train(scene: SyntheticScene, field: Field, params: DistillParams) -> tuple[Segmentation, list]:
+def train(
+    scene: SyntheticScene,
+    field: Field,
+    params: DistillParams,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Segmentation, list]:
     copy = Field(field.config, torch.Generator().manual_seed(0))
     copy.load_state_dict(field.state_dict())
     copy.update_occupancy()
     text = torch.eye(len(LABELS), 8)
     generator = torch.Generator().manual_seed(0)
     model = new_segmentation(copy, LABELS, text, 2, params, generator)
-    history = Distiller(model, *banks(scene, copy, text), params, generator).run()
+    history = Distiller(model, *banks(scene, copy, text), params, generator).run(checkpoint)
     return model, history
 
 
@@ -132,6 +139,40 @@ def test_two_runs_are_equal_bit_by_bit(scene: SyntheticScene, field: Field) -> N
     params = distill_params(iterations=12, joint_after=6)
     first, second = (train(scene, field, params)[0].state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("killed_at", [2, 5, 10])
+def test_a_killed_distillation_ends_like_an_unbroken_one(
+    scene: SyntheticScene,
+    field: Field,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    killed_at: int,
+) -> None:
+    monkeypatch.setattr(training, "LOG_EVERY", 3)
+    params = distill_params(iterations=12, joint_after=6)
+    expected, entries = train(scene, field, params)
+    monkeypatch.setattr(Checkpoint, "due", True)
+    count = 0
+    step_once = Distiller.step
+
+    def die_once(trainer: Distiller) -> Tensor:
+        nonlocal count
+        count += 1
+        if count == killed_at:
+            raise KeyboardInterrupt
+        return step_once(trainer)
+
+    monkeypatch.setattr(Distiller, "step", die_once)
+    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {"scene": "synthetic"})
+    with pytest.raises(KeyboardInterrupt):
+        train(scene, field, params, checkpoint)
+    model, history = train(scene, field, params, checkpoint)
+
+    assert count == 12 + (killed_at - 1) % 3 + 1
+    assert history == entries
+    for name, value in expected.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
 
 
 @pytest.mark.parametrize(
