@@ -18,7 +18,6 @@ from ovs3d.scene.dataset import open_photos, read_labels, split_views
 from stages._run import run
 
 PATHS = ("images", "classes", "poses", "clip_features", "dino_features", "reconstruct", "out")
-FIELD = "field.safetensors"
 
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
@@ -38,8 +37,8 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         labels=labels,
         text=encoder.encode_text(labels, own.templates).to(device),
     )
-    field = load_field(arguments.reconstruct / FIELD, device)
-    files = [*photos.paths, arguments.poses / "cameras.json", arguments.reconstruct / FIELD]
+    field_file = arguments.reconstruct / "field.safetensors"
+    files = [*photos.paths, arguments.poses / "cameras.json", field_file]
     made_from = {
         "files": [digest(file) for file in files],
         "features": [encoder.digest, inputs.clip.fingerprint, inputs.dino.fingerprint],
@@ -47,14 +46,13 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         "params": own.model_dump(mode="json"),
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
-    model, history = distill(field, inputs, own, params.seed, checkpoint)
+    model, history = distill(load_field(field_file, device), inputs, own, params.seed, checkpoint)
     save_segmentation(arguments.out / "segmentation.safetensors", model)
     write_csv(arguments.out / "loss.csv", history)
     checkpoint.remove()
-    last = {name: value for name, value in history[-1].items() if name != "step"}
     summary_table(
         f"distillation of {arguments.scene}",
-        {"training views": len(inputs.views()), "labels": len(labels), **last},
+        {"training views": len(inputs.views()), "labels": len(labels), **history[-1]},
     )
 
 
