@@ -1,14 +1,21 @@
-"""The one place that knows about devices: choice, generators, optimisers."""
+"""The one place that knows about devices: choice, generators, optimisers, precision, transfers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from ovs3d.errors import ParamsError
 
 ADAM_BETAS = (0.9, 0.99)
 """Sec. A.3."""
+LEAST_COSINE = 0.999
+"""Between an encoder's outputs in float32 and in a lower precision that may stand for it."""
+_TENSOR_CORES = (7, 0)
+"""CUDA compute capability from which half precision is faster than float32."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -33,3 +40,63 @@ def make_generator(seed: int, device: torch.device) -> torch.Generator:
 def adam(groups: Iterable[dict[str, Any]]) -> torch.optim.Adam:
     """Return Adam with the paper's betas over parameter groups that carry their own `lr`."""
     return torch.optim.Adam(list(groups), betas=ADAM_BETAS, eps=1e-8, fused=True)
+
+
+def to_device(value: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to `device`; for a GPU from pinned memory, without waiting."""
+    if device.type != "cuda" or value.is_cuda:
+        return value.to(device)
+    return value.pin_memory().to(device, non_blocking=True)
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Return a context in which encoders compute in `dtype`; float32 leaves everything as is."""
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def lowest_precision(device: torch.device, encode: Callable[[torch.dtype], Tensor]) -> torch.dtype:
+    """Choose the precision of an encoder.
+
+    Args:
+        device: where it runs.
+        encode: runs it in a precision and returns its vectors [..., D].
+
+    Returns:
+        The first half-precision type that the device computes faster than float32 and in which
+        every vector keeps a cosine of `LEAST_COSINE` to float32; float32 if there is none.
+    """
+    expected = encode(torch.float32).float()
+    for dtype in _fast_types(device):
+        # NaN, from an overflow, is not above anything.
+        if cosine_similarity(encode(dtype).float(), expected, dim=-1).min() >= LEAST_COSINE:
+            return dtype
+    return torch.float32
+
+
+@contextmanager
+def encoder_workers(device: torch.device) -> Iterator[int]:
+    """Yield how many threads should run an encoder side by side, while torch is set up for them.
+
+    On a CPU: one for each of torch's own threads, which are one per worker inside the block.
+    Whole batches on one core each leave no core idle between operations, and what they compute
+    does not depend on the number of cores. A GPU has one queue.
+    """
+    if device.type != "cpu":
+        yield 1
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _fast_types(device: torch.device) -> tuple[torch.dtype, ...]:
+    if device.type == "cuda":
+        modern = torch.cuda.get_device_capability(device) >= _TENSOR_CORES
+        return (torch.float16, torch.bfloat16) if modern else ()
+    # Older versions of torch cannot say what the CPU has.
+    has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return (torch.bfloat16,) if fast else ()

@@ -1,19 +1,27 @@
-"""What both feature extractions share: which photos, decoded ahead, and the report."""
+"""What both feature extractions share: the pipeline of threads, sizes, and the report."""
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import groupby
+from operator import itemgetter
 from types import ModuleType
+from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from ovs3d.errors import ParamsError
-from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.features.view_store import ViewStore
+from ovs3d.scene.dataset import Photos
 
 FLOAT32_BYTES = 4
+Part = Callable[[], Tensor]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class ExtractReport:
         items: windows or tokens per view.
         dim: length of an embedding or token.
         seconds: of this run, model loading included.
+        precision: that the encoder computed in.
         store_bytes: size of the store.
         dense_bytes: size of the same features as one float32 vector per pixel (and scale).
     """
@@ -35,6 +44,7 @@ class ExtractReport:
     items: int
     dim: int
     seconds: float
+    precision: str
     store_bytes: int
     dense_bytes: int
 
@@ -44,6 +54,7 @@ class ExtractReport:
             "views": f"{self.views} ({self.resumed} from an earlier run)",
             "per view": f"{self.items} x {self.dim}",
             "seconds": self.seconds,
+            "precision": self.precision,
             "store": f"{self.store_bytes / 1e6:.1f} MB",
             "dense float32": f"{self.dense_bytes / 1e6:.1f} MB, "
             f"{self.dense_bytes / self.store_bytes:.0f} times as much",
@@ -73,14 +84,73 @@ def shrunk_size(photos: Photos, downscale: float, least: int, section: str) -> t
     return width, height
 
 
-def decoded_ahead(paths: Sequence[Path], downscale: int) -> Iterator[Tensor]:
-    """Yield the photos in order, each decoded while the one before it is worked on."""
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        ahead = [executor.submit(load_photo, path, downscale) for path in paths[:1]]
-        for following in [*paths[1:], None]:
-            if not ahead:
-                return
-            current = ahead.pop()
-            if following is not None:
-                ahead.append(executor.submit(load_photo, following, downscale))
-            yield current.result()
+def fill(
+    store: ViewStore, views: Sequence[int], load: Callable[[int], list[Part]], workers: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Decode, encode and write views, all three at the same time, and finish the store.
+
+    Args:
+        store: that lacks the views. A view that another writer brings meanwhile is left out.
+        views: photo indices.
+        load: decodes a photo and returns calls that each encode one part of it. The parts'
+            results, one after the other, are the view's.
+        workers: threads that encode.
+
+    Yields:
+        View and result of each part, in order, as progress.
+    """
+    # One view ahead is decoded, one is written while the next is encoded.
+    wanted = (view for view in views if not store.has(view))
+    loaded = in_order(lambda view: (view, load(view)), wanted, workers=1, ahead=1)
+    parts = ((view, part) for view, parts in loaded for part in parts)
+    encoded = in_order(lambda part: (part[0], part[1]()), parts, workers, ahead=2 * workers)
+    with ThreadPoolExecutor(1) as writer:
+        writing: list[Future[None]] = []
+        for view, results in groupby(encoded, key=itemgetter(0)):
+            kept = []
+            for _, result in results:
+                kept.append(result)
+                yield view, result
+            # At most one view waits to be written.
+            for written in writing:
+                written.result()
+            writing = [writer.submit(_write, store, view, kept)]
+        for written in writing:
+            written.result()
+    if not store.missing():
+        store.finish()
+
+
+def _write(store: ViewStore, view: int, parts: list[Tensor]) -> None:
+    store.write(view, torch.cat(parts))
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+) -> Iterator[Result]:
+    """Apply a function in threads and yield the results in the order of the items.
+
+    Chained, each step works while the next one does: decoding, encoding, writing.
+
+    Args:
+        function: what a worker does.
+        items: consumed as they are needed.
+        workers: threads.
+        ahead: how many results may be under way beyond the one that is asked for.
+    """
+    with ThreadPoolExecutor(workers) as executor:
+        under_way: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                under_way.append(executor.submit(function, item))
+                if len(under_way) > ahead:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """Return a type as the stores' attributes have it, for example `bfloat16`."""
+    return str(dtype).removeprefix("torch.")

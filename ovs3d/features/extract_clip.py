@@ -2,18 +2,22 @@
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ovs3d.device import encoder_workers, to_device
 from ovs3d.features import clip, crops, windows
 from ovs3d.features.extract import (
     FLOAT32_BYTES,
     ExtractReport,
+    Part,
     code_digest,
-    decoded_ahead,
+    fill,
+    precision_name,
     shrunk_size,
 )
 from ovs3d.features.store import FeatureStore
@@ -56,39 +60,46 @@ def extract_clip(
         windows.lattice(*size, divisor, params.strides_per_window).count
         for divisor in params.window_divisors
     ]
-    attributes = {
-        "code": code_digest(clip, crops, windows, dataset, sys.modules[__name__]),
-        "encoder_digest": encoder.digest,
-        "dim": encoder.dim,
-        "size": size,
-        "windows_per_scale": counts,
-        # The paths of the model may differ between machines; its digest says what it is.
-        **params.model_dump(mode="json", exclude={"model", "weights", "views"}),
-        "seed": seed,
-        "views": views,
-        "photos": {photos.names[view]: digests[view] for view in views},
-    }
-    store = FeatureStore.resume(out, attributes, boxes)
-    missing = store.missing()
-    from_photo = params.crop_from == "photo"
-    factor = params.downscale if from_photo else 1
-    paths = [photos.paths[view] for view in missing]
-    loaded = decoded_ahead(paths, 1 if from_photo else params.downscale)
-    with progress("CLIP windows", len(missing) * boxes.shape[1], "windows") as advance:
-        for view, photo in zip(missing, loaded, strict=True):
-            # Another writer may have been here in the meantime.
-            if not store.has(view):
-                cut = torch.from_numpy(boxes[views.index(view)].astype(np.int64)) * factor
-                store.write(view, encoder.encode_windows(photo, cut, params.batch))
-            advance(boxes.shape[1], note=photos.names[view])
-    if not store.missing():
-        store.finish()
+    with encoder_workers(device) as workers:
+        # As many windows are under way on all cores of a CPU together as on a GPU.
+        batch = max(1, params.batch // workers)
+        attributes = {
+            "code": code_digest(clip, crops, windows, dataset, sys.modules[__name__]),
+            "encoder_digest": encoder.digest,
+            "precision": precision_name(encoder.precision),
+            "dim": encoder.dim,
+            "size": size,
+            "windows_per_scale": counts,
+            # The paths of the model may differ between machines; its digest says what it is.
+            **params.model_dump(mode="json", exclude={"model", "weights", "views"}),
+            "batch": batch,
+            "seed": seed,
+            "views": views,
+            "photos": {photos.names[view]: digests[view] for view in views},
+        }
+        store = FeatureStore.resume(out, attributes, boxes)
+        missing = store.missing()
+        from_photo = params.crop_from == "photo"
+
+        def load(view: int) -> list[Part]:
+            photo = dataset.load_photo(photos.paths[view], 1 if from_photo else params.downscale)
+            cut = torch.from_numpy(boxes[views.index(view)].astype(np.int64))
+            cut = to_device(cut * (params.downscale if from_photo else 1), device)
+            photo = to_device(photo, device)
+            return [
+                partial(encoder.encode_windows, photo, part) for part in torch.split(cut, batch)
+            ]
+
+        with progress("CLIP windows", len(missing) * boxes.shape[1], "windows") as advance:
+            for view, part in fill(store, missing, load, workers):
+                advance(len(part), note=photos.names[view])
     return ExtractReport(
         views=len(views),
         resumed=len(views) - len(missing),
         items=boxes.shape[1],
         dim=encoder.dim,
         seconds=time.perf_counter() - started,
+        precision=precision_name(encoder.precision),
         store_bytes=store.bytes_on_disk(),
         dense_bytes=len(views) * len(counts) * size[0] * size[1] * encoder.dim * FLOAT32_BYTES,
     )

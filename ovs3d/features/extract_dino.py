@@ -2,18 +2,22 @@
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ovs3d.device import to_device
 from ovs3d.features import dino
 from ovs3d.features.extract import (
     FLOAT32_BYTES,
     ExtractReport,
+    Part,
     code_digest,
-    decoded_ahead,
+    fill,
+    precision_name,
     shrunk_size,
 )
 from ovs3d.features.store import TokenStore
@@ -50,6 +54,7 @@ def extract_dino(
     attributes = {
         "code": code_digest(dino, dataset, sys.modules[__name__]),
         "encoder_digest": encoder.digest,
+        "precision": precision_name(encoder.precision),
         "dim": encoder.dim,
         "grid": grid,
         "patch": encoder.patch,
@@ -61,23 +66,23 @@ def extract_dino(
     missing = store.missing()
     # A whole factor is left to the box filter of `load_photo`, as for working images.
     whole = params.downscale.is_integer()
-    loaded = decoded_ahead(
-        [photos.paths[view] for view in missing], int(params.downscale) if whole else 1
-    )
+
+    def load(view: int) -> list[Part]:
+        photo = dataset.load_photo(photos.paths[view], int(params.downscale) if whole else 1)
+        if not whole:
+            photo = _shrink(photo, (width, height), params.downscale)
+        return [partial(encoder.tokens, to_device(photo, device), params.final_norm)]
+
     with progress("DINO views", len(missing), "views") as advance:
-        for view, photo in zip(missing, loaded, strict=True):
-            if not store.has(view):
-                shrunk = photo if whole else _shrink(photo, (width, height), params.downscale)
-                store.write(view, encoder.tokens(shrunk, params.final_norm))
+        for view, _ in fill(store, missing, load, workers=1):
             advance(note=photos.names[view])
-    if not store.missing():
-        store.finish()
     return ExtractReport(
         views=len(views),
         resumed=len(views) - len(missing),
         items=grid[0] * grid[1],
         dim=encoder.dim,
         seconds=time.perf_counter() - started,
+        precision=precision_name(encoder.precision),
         store_bytes=store.bytes_on_disk(),
         dense_bytes=len(views) * width * height * encoder.dim * FLOAT32_BYTES,
     )

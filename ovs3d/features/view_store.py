@@ -103,7 +103,7 @@ class ViewStore:
         Raises:
             StoreError: a value is not finite in float16.
         """
-        halves = values.cpu().half().numpy()
+        halves = values.half().cpu().numpy()
         if not np.isfinite(halves).all():
             raise StoreError(f"{self.path}: view {view} has values that float16 cannot hold")
         self._results[self._row(view)] = halves

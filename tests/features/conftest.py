@@ -1,6 +1,7 @@
 """Tiny CLIP and DINO models with random weights, saved as the demo's models are."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from ovs3d import device
 from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
 
 _TEXT = {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
@@ -50,6 +52,14 @@ def _clip(folder: Path, tower: str) -> Files:
     torch.manual_seed(0)
     configuration = {"embed_dim": 16, "vision_cfg": _CLIP[tower], "text_cfg": _TEXT}
     return _write(folder, configuration, open_clip.CLIP(**json.loads(json.dumps(configuration))))
+
+
+@pytest.fixture(autouse=True, scope="package")
+def float32() -> Iterator[None]:
+    """Let encoders compute in float32 whatever this machine has, so that tests can compare."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "_fast_types", lambda _: ())
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_load_clip_reads_sizes_from_the_configuration(encoder: ClipEncoder) -> N
 
 def test_encode_windows_agrees_with_open_clip_on_squashed_crops(encoder: ClipEncoder) -> None:
     photo = make_photo()
-    vectors = encoder.encode_windows(photo, torch.tensor(BOXES), batch=2)
+    vectors = encoder.encode_windows(photo, torch.tensor(BOXES))
     transform = open_clip.image_transform(32, is_train=False, resize_mode="squash")
     picture = Image.fromarray(photo.numpy())
     inputs = torch.stack([transform(picture.crop(box)) for box in BOXES])
@@ -46,7 +46,8 @@ def test_encode_windows_agrees_with_open_clip_on_squashed_crops(encoder: ClipEnc
 
 def test_encode_windows_does_not_depend_on_the_batch(encoder: ClipEncoder) -> None:
     photo, boxes = make_photo(), torch.tensor(BOXES)
-    one, all_at_once = (encoder.encode_windows(photo, boxes, batch) for batch in (1, 64))
+    all_at_once = encoder.encode_windows(photo, boxes)
+    one = torch.cat([encoder.encode_windows(photo, box[None]) for box in boxes])
     torch.testing.assert_close(one, all_at_once, atol=1e-4, rtol=0)
 
 
@@ -163,7 +164,7 @@ def test_named_model_with_a_tag_takes_activation_and_preprocessing_from_the_tag(
     boxes = torch.tensor(BOXES)
     assert named.digest != plain.digest
     assert not torch.allclose(
-        named.encode_windows(make_photo(), boxes, 8), plain.encode_windows(make_photo(), boxes, 8)
+        named.encode_windows(make_photo(), boxes), plain.encode_windows(make_photo(), boxes)
     )
 
 
@@ -177,5 +178,5 @@ def test_named_model_with_a_file_equals_the_configuration_with_that_file(
     boxes = torch.tensor(BOXES)
     photo = make_photo()
     torch.testing.assert_close(
-        named.encode_windows(photo, boxes, 8), plain.encode_windows(photo, boxes, 8)
+        named.encode_windows(photo, boxes), plain.encode_windows(photo, boxes)
     )

@@ -1,3 +1,5 @@
+import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -5,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from ovs3d.errors import ParamsError
+from ovs3d import device
+from ovs3d.errors import ParamsError, SceneError
 from ovs3d.features.clip import ClipEncoder, load_clip
-from ovs3d.features.dino import DinoEncoder, load_dino
+from ovs3d.features.dino import load_dino
+from ovs3d.features.extract import in_order
 from ovs3d.features.extract_clip import evenly_spaced, extract_clip, scene_windows
 from ovs3d.features.extract_dino import extract_dino
 from ovs3d.features.pictures import save_token_picture, token_colors
 from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.view_store import ViewStore
 from ovs3d.files import digest
 from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
 from ovs3d.scene.dataset import Photos, load_photo, open_photos
@@ -55,7 +60,7 @@ def test_extract_clip_embeds_every_window_of_the_photo(
     np.testing.assert_array_equal(store._boxes[2], boxes)
     encoder = load_clip(clip_params.model, clip_params.weights, CPU)
     photo = load_photo(photos.paths[2], 1)
-    expected = encoder.encode_windows(photo, torch.from_numpy(boxes).long() * 2, 1000)
+    expected = encoder.encode_windows(photo, torch.from_numpy(boxes).long() * 2)
     np.testing.assert_allclose(store._read(2), expected, atol=1e-3)
     assert (report.views, report.resumed, report.items, report.dim) == (4, 0, len(boxes), 16)
     assert report.dense_bytes == 4 * 2 * 48 * 36 * 16 * 4
@@ -71,7 +76,7 @@ def test_extract_clip_can_crop_the_working_image(
     store = FeatureStore.open(tmp_path / "clip.zarr")
     encoder = load_clip(clip_params.model, clip_params.weights, CPU)
     boxes = torch.from_numpy(store._boxes[1])
-    expected = encoder.encode_windows(load_photo(photos.paths[1], 2), boxes, 1000)
+    expected = encoder.encode_windows(load_photo(photos.paths[1], 2), boxes)
     np.testing.assert_allclose(store._read(1), expected, atol=1e-3)
 
 
@@ -110,13 +115,13 @@ def test_evenly_spaced(count: int, share: float, views: tuple[int, ...]) -> None
 
 
 def run_killed_and_whole(
-    extract: Any, encoder: type, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    extract: Any, store: type[ViewStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Any, Path, Path]:
     """Run once to the end and once killed after two views and continued."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     extract(whole / "store.zarr")
     with monkeypatch.context() as patch:
-        patch.setattr(encoder, method, fail_after(2, getattr(encoder, method)))
+        patch.setattr(store, "write", fail_after(2, store.write))
         with pytest.raises(Killed):
             extract(killed / "store.zarr")
     array = next(path for path in (killed / "store.zarr").iterdir() if path.is_dir())
@@ -133,9 +138,7 @@ def test_killed_clip_extraction_continues_to_the_same_bytes(
     def extract(out: Path) -> Any:
         return extract_clip(photos, clip_params, SEED, CPU, out)
 
-    report, killed, whole = run_killed_and_whole(
-        extract, ClipEncoder, "encode_windows", tmp_path, monkeypatch
-    )
+    report, killed, whole = run_killed_and_whole(extract, FeatureStore, tmp_path, monkeypatch)
     assert report.resumed == 2
     assert contents(killed) == contents(whole)
 
@@ -149,9 +152,7 @@ def test_killed_dino_extraction_continues_to_the_same_bytes(
     def extract(out: Path) -> Any:
         return extract_dino(photos, dino_params, CPU, out)
 
-    report, killed, whole = run_killed_and_whole(
-        extract, DinoEncoder, "tokens", tmp_path, monkeypatch
-    )
+    report, killed, whole = run_killed_and_whole(extract, TokenStore, tmp_path, monkeypatch)
     assert report.resumed == 2
     assert contents(killed) == contents(whole)
 
@@ -168,6 +169,81 @@ def test_finished_extraction_is_not_repeated(
     assert report.resumed == 4
     with pytest.raises(Killed):
         extract_clip(photos, clip_params, SEED + 1, CPU, tmp_path / "clip.zarr")
+
+
+def test_error_in_one_thread_ends_the_extraction(
+    photos: Photos,
+    clip_params: ClipFeaturesParams,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "images").mkdir()
+    for path in photos.paths:
+        shutil.copy(path, tmp_path / "images")
+    cut = tmp_path / "images" / photos.names[2]
+    cut.write_bytes(cut.read_bytes()[:3000])
+    threads = torch.get_num_threads()
+    with pytest.raises(SceneError, match=photos.names[2]):
+        extract_clip(open_photos(cut.parent), clip_params, SEED, CPU, tmp_path / "clip.zarr")
+    assert torch.get_num_threads() == threads
+    cut.write_bytes(photos.paths[2].read_bytes())
+    monkeypatch.setattr(ClipEncoder, "encode_windows", fail_after(1, ClipEncoder.encode_windows))
+    with pytest.raises(Killed):
+        extract_clip(open_photos(cut.parent), clip_params, SEED, CPU, tmp_path / "clip.zarr")
+
+
+def test_store_of_another_precision_is_started_over(
+    photos: Photos,
+    clip_params: ClipFeaturesParams,
+    dino_params: DinoFeaturesParams,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip_store, dino_store = tmp_path / "clip.zarr", tmp_path / "dino.zarr"
+    first = extract_clip(photos, clip_params, SEED, CPU, clip_store)
+    extract_dino(photos, dino_params, CPU, dino_store)
+    assert first.precision == "float32"
+    monkeypatch.setattr(device, "_fast_types", lambda _: (torch.bfloat16,))
+    second = extract_clip(photos, clip_params, SEED, CPU, clip_store)
+    assert (second.precision, second.resumed) == ("bfloat16", 0)
+    assert extract_dino(photos, dino_params, CPU, dino_store).resumed == 0
+    assert FeatureStore.open(clip_store).attributes["precision"] == "bfloat16"
+    assert TokenStore.open(dino_store).attributes["precision"] == "bfloat16"
+
+
+def test_clip_store_does_not_depend_on_the_number_of_cores(
+    photos: Photos, clip_params: ClipFeaturesParams, tmp_path: Path
+) -> None:
+    before = torch.get_num_threads()
+    stores = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            # As many windows per call, so that only the threads differ.
+            params = clip_params.model_copy(update={"batch": 7 * threads})
+            extract_clip(photos, params, SEED, CPU, tmp_path / str(threads) / "clip.zarr")
+            stores.append(contents(tmp_path / str(threads)))
+    finally:
+        torch.set_num_threads(before)
+    assert stores[0] == stores[1]
+
+
+def test_in_order_keeps_the_order_and_does_not_run_far_ahead() -> None:
+    started: list[int] = []
+    release = threading.Event()
+
+    def work(item: int) -> int:
+        started.append(item)
+        if item == 0:
+            assert release.wait(60)
+        return -item
+
+    results = in_order(work, range(100), workers=2, ahead=3)
+    # The first is the last to be done.
+    threading.Timer(0.1, release.set).start()
+    assert next(results) == 0
+    assert set(started) <= {0, 1, 2, 3}
+    assert list(results) == [-item for item in range(1, 100)]
 
 
 @pytest.mark.parametrize(("downscale", "grid"), [(1.0, (9, 12)), (2.0, (4, 6)), (1.5, (6, 8))])
