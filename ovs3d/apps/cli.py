@@ -14,6 +14,10 @@ from ovs3d.errors import Ovs3dError
 # Name -> module and line of help.
 COMMANDS = {
     "new-scene": ("ovs3d.apps.new_scene", "make a scene of photos, a video or a data set"),
+    "export-features": (
+        "ovs3d.apps.export_features",
+        "write the CLIP features of a scene as one vector per pixel",
+    ),
     "verify": ("ovs3d.apps.verify", "read everything that was built of a scene for damage"),
 }
 INTERRUPTED = 130
