@@ -6,7 +6,7 @@ Everything is prepared beside its place and checked; it appears at once, or noth
 import argparse
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from ovs3d.params import preset_names, scene_names
 from ovs3d.progress import summary_table
 from ovs3d.scene import intake
 from ovs3d.scene.dataset import Photos, open_photos, parse_labels, read_labels, read_masks
+from ovs3d.scene.given_poses import FOLDER, GivenPoses
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
 from ovs3d.scene.video import extract_frames
 
@@ -38,9 +39,12 @@ class SceneReport:
 
     def rows(self) -> dict[str, object]:
         """Return the report as rows of a table."""
+        given = self.source.given
         return {
             "source": f"{self.source.root} ({self.source.format})",
             "photos": f"{len(self.photos)}, {self.photos.width} x {self.photos.height} pixels",
+            "poses": f"from {given.origin}" if given else "to be found by COLMAP",
+            "left out (have no pose)": ", ".join(given.without_pose if given else ()) or "none",
             "labels": ", ".join(self.labels),
             "held out (have masks)": ", ".join(map(str, self.masked)) or "none",
         }
@@ -105,6 +109,8 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
     else:
         names = intake.photo_names(source.photos, source.root)
         intake.bring_photos(names, images, arguments.link)
+        if source.given:
+            _write_poses(source.given, names, images / FOLDER)
     if source.segmentations:
         shutil.copytree(source.segmentations, segmentations)
     segmentations.mkdir(exist_ok=True)
@@ -113,6 +119,14 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
         photos = open_photos(images)
         masked = tuple(read_masks(segmentations, labels, photos))
     return SceneReport(source, photos, labels, masked)
+
+
+def _write_poses(given: GivenPoses, names: Mapping[Path, str], folder: Path) -> None:
+    for image in given.model.images.values():
+        if image.has_pose:
+            image.name = names[given.photos[image.name]]
+    folder.mkdir()
+    given.model.write_binary(folder)
 
 
 def _labels(words: str | None, source: Source) -> tuple[str, ...]:

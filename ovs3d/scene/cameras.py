@@ -30,7 +30,7 @@ from ovs3d.errors import PosesError
 from ovs3d.files import write_json
 
 CAMERA_MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
-"""COLMAP's names of the camera models that can be turned into rays."""
+"""COLMAP's names of the camera models that can be turned into rays, whatever their parameters."""
 
 _FORMAT = "ovs3d-cameras-1"
 # Newton's method squares the error: from a tenth of the image to 1e-9 px in five steps.
@@ -153,9 +153,13 @@ def pixel_centres(width: int, height: int, downscale: int) -> Tensor:
 def from_colmap_camera(model: str, params: Sequence[float]) -> tuple[list[float], list[float]]:
     """Turn COLMAP's parameters of one camera into fx, fy, cx, cy and k1, k2, p1, p2.
 
+    A FULL_OPENCV camera without its terms of higher order is an OPENCV one.
+
     Raises:
         PosesError: the model is none of `CAMERA_MODELS`.
     """
+    if model == "FULL_OPENCV" and not any(params[8:]):
+        model, params = "OPENCV", params[:8]
     if model not in CAMERA_MODELS:
         raise PosesError(
             f"camera model {model} is not supported; use one of {', '.join(CAMERA_MODELS)}"

@@ -55,7 +55,7 @@ def run_colmap(
             f"{', '.join(CAMERA_MODELS)}"
         )
     images, database = scratch / "images", scratch / "database.db"
-    with _quiet():
+    with quiet():
         names = _prepare_photos(photos, images)
         _create_database(photos, names, params.camera_model, database)
         _extract(names, params, images, database)
@@ -65,6 +65,43 @@ def run_colmap(
         for image_id, image in model.images.items():
             image.name = photos.names[image_id - 1]
     return model
+
+
+def triangulate_points(
+    photos: Photos,
+    given: pycolmap.Reconstruction,
+    params: PosesParams,
+    seed: int,
+    scratch: Path,
+) -> pycolmap.Reconstruction:
+    """Find sparse points for cameras that are known and stay as they are.
+
+    Args:
+        photos: the scene's photos.
+        given: a model with one image for every photo, by name; its points are left out.
+        params: section `poses`; its camera model is not used.
+        seed: of all random choices.
+        scratch: an empty folder for the database.
+
+    Returns:
+        A model with these cameras and new points; the id of its image of view v is v + 1.
+
+    Raises:
+        SceneError: a photo cannot be decoded.
+    """
+    images, database = scratch / "images", scratch / "database.db"
+    options = pycolmap.IncrementalPipelineOptions(num_threads=1, random_seed=seed)
+    with quiet():
+        names = _prepare_photos(photos, images)
+        model = _known_model(photos, names, given, database)
+        _extract(names, params, images, database)
+        _match(names, params.matching, seed, database)
+        found = pycolmap.triangulate_points(
+            model, database, images, scratch / "model", options=options
+        )
+    for image_id, image in found.images.items():
+        image.name = photos.names[image_id - 1]
+    return found
 
 
 def photo_pairs(count: int, matching: Literal["exhaustive", "sequential"]) -> list[tuple[int, int]]:
@@ -109,6 +146,33 @@ def _create_database(photos: Photos, names: list[str], camera_model: str, databa
         for view, name in enumerate(names):
             image = pycolmap.Image(name=name, camera_id=camera_id, image_id=view + 1)
             tables.write_image(image, use_image_id=True)
+
+
+def _known_model(
+    photos: Photos, names: list[str], given: pycolmap.Reconstruction, database: Path
+) -> pycolmap.Reconstruction:
+    """Write the known cameras to a database; return them as a model with its ids and names."""
+    model = pycolmap.Reconstruction()
+    originals = {image.name: image for image in given.images.values()}
+    with pycolmap.Database.open(database) as tables:
+        for image_id, (name, scratch_name) in enumerate(
+            zip(photos.names, names, strict=True), start=1
+        ):
+            original = originals[name]
+            camera = pycolmap.Camera(
+                model=original.camera.model,
+                params=original.camera.params,
+                width=photos.width,
+                height=photos.height,
+                camera_id=image_id,
+                has_prior_focal_length=True,
+            )
+            image = pycolmap.Image(name=scratch_name, camera_id=image_id, image_id=image_id)
+            tables.write_camera(camera, use_camera_id=True)
+            tables.write_image(image, use_image_id=True)
+            model.add_camera_with_trivial_rig(camera)
+            model.add_image_with_trivial_frame(image, original.cam_from_world())
+    return model
 
 
 def _extract(names: list[str], params: PosesParams, images: Path, database: Path) -> None:
@@ -175,7 +239,7 @@ def _map(count: int, seed: int, images: Path, database: Path) -> pycolmap.Recons
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep COLMAP's log off the terminal."""
     level = pycolmap.logging.minloglevel
     pycolmap.logging.minloglevel = pycolmap.logging.FATAL.value

@@ -5,11 +5,26 @@ from pathlib import Path
 from typing import Literal
 
 from ovs3d.errors import SceneError
+from ovs3d.scene import importers_llff, importers_transforms
+from ovs3d.scene.given_poses import GivenPoses, fit_to_photos
+from ovs3d.scene.importers_colmap import model_folders, read_colmap
+from ovs3d.scene.importers_llff import read_llff
+from ovs3d.scene.importers_transforms import read_transforms
 from ovs3d.scene.intake import list_photos
 from ovs3d.scene.video import VIDEO_SUFFIXES
 
-Format = Literal["photos", "video"]
-FORMATS: tuple[Format, ...] = ("photos", "video")
+Format = Literal["photos", "video", "3d-ovs", "llff", "nerfstudio", "instant-ngp", "lerf", "colmap"]
+FORMATS: tuple[Format, ...] = (
+    "photos",
+    "video",
+    "3d-ovs",
+    "llff",
+    "nerfstudio",
+    "instant-ngp",
+    "lerf",
+    "colmap",
+)
+"""`nerfstudio`, `instant-ngp` and `lerf` are the same file, `transforms.json`."""
 LABELS_FILE = "classes.txt"
 
 
@@ -21,43 +36,83 @@ class Source:
         format: what it is.
         root: the user's folder or video.
         photos: photos to bring, sorted; none for a video.
+        given: their poses, fit to the photos, if the source has them.
         segmentations: folder of labels and masks in the layout of the 3D-OVS dataset.
     """
 
     format: Format
     root: Path
     photos: tuple[Path, ...]
+    given: GivenPoses | None
     segmentations: Path | None
 
 
 def open_source(root: Path, format_: Format | None) -> Source:
-    """Look at what the user brings.
+    """Look at what the user brings and read its poses.
 
     Args:
-        root: folder or video.
+        root: folder, video or `transforms.json`.
         format_: what it is said to be; None to find out.
 
     Raises:
+        PosesError: its poses cannot be used.
         SceneError: it is none of the formats, or not the one it is said to be.
     """
     if not root.exists():
         raise SceneError(f"{root}: no such file or folder")
     found = format_ or _detect(root)
     if found == "video":
-        return Source(found, root, (), None)
-    images = root / "images" if (root / "images").is_dir() else root
-    segmentations = root / "segmentations"
-    return Source(
-        found,
-        root,
-        tuple(list_photos(images)),
-        segmentations if (segmentations / LABELS_FILE).is_file() else None,
-    )
+        return Source(found, root, (), None, None)
+    segmentations = _segmentations(root, found)
+    given = _read_poses(root, found)
+    if given is None:
+        return Source(found, root, tuple(list_photos(_images(root))), None, segmentations)
+    fit_to_photos(given)
+    if segmentations and given.without_pose:
+        raise SceneError(
+            f"{segmentations}: masks count all photos, but {len(given.without_pose)} photos have "
+            f"no pose in {given.origin} and stay out; give them poses, or take the masks away"
+        )
+    return Source(found, root, tuple(sorted(given.photos.values())), given, segmentations)
+
+
+def _read_poses(root: Path, format_: Format) -> GivenPoses | None:
+    match format_:
+        case "3d-ovs" | "llff":
+            return read_llff(root / importers_llff.FILE, list_photos(_images(root)))
+        case "nerfstudio" | "instant-ngp" | "lerf":
+            return read_transforms(root / importers_transforms.FILE if root.is_dir() else root)
+        case "colmap":
+            return read_colmap(root)
+        case _:
+            return None
 
 
 def _detect(root: Path) -> Format:
+    """Choose the format that tells most: distortion and points are worth more than bounds."""
     if root.is_file():
+        if root.suffix.lower() == ".json":
+            return "nerfstudio"
         if root.suffix.lower() not in VIDEO_SUFFIXES:
             raise SceneError(f"{root}: no video; expected {' '.join(VIDEO_SUFFIXES)}, or a folder")
         return "video"
+    if (root / importers_transforms.FILE).is_file():
+        return "nerfstudio"
+    if model_folders(root):
+        return "colmap"
+    if (root / importers_llff.FILE).is_file():
+        return "3d-ovs" if (root / "segmentations" / LABELS_FILE).is_file() else "llff"
     return "photos"
+
+
+def _images(root: Path) -> Path:
+    return root / "images" if (root / "images").is_dir() else root
+
+
+def _segmentations(root: Path, format_: Format) -> Path | None:
+    folder = root / "segmentations"
+    if (folder / LABELS_FILE).is_file():
+        return folder
+    if format_ == "3d-ovs":
+        raise SceneError(f"{folder / LABELS_FILE}: no such file; the 3D-OVS dataset has one")
+    return None

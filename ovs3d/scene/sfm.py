@@ -13,8 +13,9 @@ from ovs3d.errors import PosesError
 from ovs3d.files import atomic_path, write_json
 from ovs3d.params import PosesParams
 from ovs3d.scene.cameras import Cameras, from_colmap_camera, save_cameras
-from ovs3d.scene.colmap import run_colmap
+from ovs3d.scene.colmap import run_colmap, triangulate_points
 from ovs3d.scene.dataset import Photos
+from ovs3d.scene.given_poses import FOLDER, name_some, read_given
 from ovs3d.scene.normalise import Array, Similarity, unit_scene
 from ovs3d.scene.overview import draw_overview
 
@@ -23,8 +24,8 @@ TRANSFORM_FILE = "sfm/transform.json"
 COLMAP_FOLDER = "sfm"
 OVERVIEW_FILE = "overview.png"
 
-# Names of photos in a message before it says "and so many more".
-_NAMED = 6
+# Fewer sparse points than this say nothing about where the scene is.
+_MIN_POINTS = 32
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class PosesReport:
 
 @dataclass(frozen=True, eq=False)
 class _Sparse:
-    """A COLMAP model as arrays, in COLMAP's frame, views and points in the order of their ids."""
+    """A COLMAP model as arrays, in COLMAP's frame, views in order, points in that of their ids."""
 
     views: tuple[int, ...]
     world_from_camera: Array
@@ -74,6 +75,9 @@ class _Sparse:
 
 def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path) -> PosesReport:
     """Recover the poses of a scene's photos and write them to a folder.
+
+    A scene that brings its poses along, in the folder `poses` beside its photos, keeps them; where
+    they come without sparse points these are triangulated.
 
     The folder gets `cameras.json` (unit scene), `sfm/` (the model in COLMAP's own frame and
     binary format), `sfm/transform.json` (from COLMAP's frame to the unit scene) and `overview.png`
@@ -91,12 +95,12 @@ def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path)
         SceneError: a photo cannot be decoded.
     """
     with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
-        model = run_colmap(photos, params, seed, Path(scratch))
-    placed = set() if model is None else {image_id - 1 for image_id in model.reg_image_ids()}
-    missing = tuple(name for view, name in enumerate(photos.names) if view not in placed)
+        model = _find_model(photos, params, seed, Path(scratch))
+    placed = set() if model is None else {model.image(i).name for i in model.reg_image_ids()}
+    missing = tuple(name for name in photos.names if name not in placed)
     if model is None or len(placed) < max(2, params.min_registered * len(photos)):
         raise PosesError(_too_few(photos, missing, params))
-    sparse = _to_arrays(model)
+    sparse = _to_arrays(model, photos)
     similarity, cameras = _normalise(sparse, photos)
     with atomic_path(out) as folder:
         (folder / COLMAP_FOLDER).mkdir(parents=True)
@@ -115,14 +119,36 @@ def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path)
     )
 
 
-def _to_arrays(model: pycolmap.Reconstruction) -> _Sparse:
+def _find_model(
+    photos: Photos, params: PosesParams, seed: int, scratch: Path
+) -> pycolmap.Reconstruction | None:
+    folder = photos.paths[0].parent / FOLDER
+    if not folder.is_dir():
+        return run_colmap(photos, params, seed, scratch)
+    model = read_given(folder, photos)
+    if not model.num_points3D():
+        model = triangulate_points(photos, model, params, seed, scratch)
+    if model.num_points3D() < _MIN_POINTS:
+        raise PosesError(
+            f"{folder}: only {model.num_points3D()} points of the photos agree with these poses; "
+            "either the poses are not of these photos or follow other axes, or the photos show "
+            "too little texture (more poses.max_features may help)"
+        )
+    return model
+
+
+def _to_arrays(model: pycolmap.Reconstruction, photos: Photos) -> _Sparse:
     point_ids = sorted(model.point3D_ids())
     position = {point_id: index for index, point_id in enumerate(point_ids)}
     points = [model.point3D(point_id) for point_id in point_ids]
-    images = [model.image(image_id) for image_id in sorted(model.reg_image_ids())]
+    view_of = {name: view for view, name in enumerate(photos.names)}
+    images = sorted(
+        (model.image(image_id) for image_id in model.reg_image_ids()),
+        key=lambda image: view_of[image.name],
+    )
     lenses = [from_colmap_camera(image.camera.model_name, image.camera.params) for image in images]
     return _Sparse(
-        views=tuple(image.image_id - 1 for image in images),
+        views=tuple(view_of[image.name] for image in images),
         world_from_camera=np.stack([image.cam_from_world().inverse().matrix() for image in images]),
         intrinsics=np.array([intrinsics for intrinsics, _ in lenses]),
         distortion=np.array([distortion for _, distortion in lenses]),
@@ -153,12 +179,9 @@ def _normalise(sparse: _Sparse, photos: Photos) -> tuple[Similarity, Cameras]:
 
 
 def _too_few(photos: Photos, missing: tuple[str, ...], params: PosesParams) -> str:
-    names = ", ".join(missing[:_NAMED])
-    if len(missing) > _NAMED:
-        names += f" and {len(missing) - _NAMED} more"
     return (
         f"{photos.paths[0].parent}: COLMAP placed {len(photos) - len(missing)} of {len(photos)} "
         f"photos, but poses.min_registered asks for {params.min_registered:.0%}; not placed: "
-        f"{names}; add sharp photos that overlap by two thirds, leave those out, or raise "
-        "poses.max_features"
+        f"{name_some(missing)}; add sharp photos that overlap by two thirds, leave those out, or "
+        "raise poses.max_features"
     )

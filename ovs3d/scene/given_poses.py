@@ -1,0 +1,227 @@
+"""Poses that other tools made, in the one form in which a scene keeps them: a COLMAP model.
+
+Every importer returns `GivenPoses`; `fit_to_photos` brings their cameras to the photos as they are;
+stage poses reads the model back with `read_given` in place of running structure from motion.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from ovs3d.errors import PosesError
+from ovs3d.scene.cameras import from_colmap_camera
+from ovs3d.scene.colmap import quiet
+from ovs3d.scene.dataset import Photos, is_upright, same_shape, upright_size
+from ovs3d.scene.normalise import Array
+
+FOLDER = "poses"
+"""Beside the photos, so that what depends on the photos depends on their poses too."""
+
+# Rounding of exported matrices; anything above is no rotation.
+_ROTATION_ERROR = 1e-3
+_NAMED = 6
+
+
+@dataclass(frozen=True, eq=False)
+class GivenPoses:
+    """Poses as read from a file.
+
+    Attributes:
+        origin: file or folder they came from, for messages.
+        model: COLMAP model; may have no points.
+        photos: name of an image of the model -> photo.
+        without_pose: photos beside these that have no pose.
+    """
+
+    origin: Path
+    model: pycolmap.Reconstruction
+    photos: Mapping[str, Path]
+    without_pose: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A camera by COLMAP's names: its model, its parameters, and its photo's size in pixels."""
+
+    model: str
+    params: tuple[float, ...]
+    width: int
+    height: int
+
+
+def build_model(
+    names: Sequence[str], lenses: Sequence[Lens], world_from_camera: Sequence[Array]
+) -> pycolmap.Reconstruction:
+    """Build a COLMAP model without points.
+
+    Args:
+        names: of the images.
+        lenses: of the images; equal ones become one camera.
+        world_from_camera: of the images, each `[3, 4]` with a proper rotation, OpenCV axes.
+    """
+    model = pycolmap.Reconstruction()
+    ids = {lens: index for index, lens in enumerate(dict.fromkeys(lenses), start=1)}
+    for lens, camera_id in ids.items():
+        camera = pycolmap.Camera(
+            model=lens.model,
+            params=lens.params,
+            width=lens.width,
+            height=lens.height,
+            camera_id=camera_id,
+        )
+        model.add_camera_with_trivial_rig(camera)
+    posed = zip(names, lenses, world_from_camera, strict=True)
+    for image_id, (name, lens, pose) in enumerate(posed, start=1):
+        image = pycolmap.Image(name=name, camera_id=ids[lens], image_id=image_id)
+        world = pycolmap.Rigid3d(pycolmap.Rotation3d(pose[:, :3]), pose[:, 3])
+        model.add_image_with_trivial_frame(image, world.inverse())
+    return model
+
+
+def proper_pose(matrix: object, where: str) -> Array:
+    """Check a camera-to-world matrix and clean it of rounding and of a common scale.
+
+    Args:
+        matrix: numbers `[3, 4]` or `[4, 4]`.
+        where: what a message calls it.
+
+    Returns:
+        `[3, 4]` with a rotation.
+
+    Raises:
+        PosesError: it has another shape, or takes cameras to anything but a turned and moved copy.
+    """
+    try:
+        pose = np.asarray(matrix, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PosesError(f"{where}: the pose is no matrix of numbers") from None
+    if pose.shape not in ((3, 4), (4, 4)):
+        raise PosesError(f"{where}: the pose has shape {pose.shape}, expected 3 x 4 or 4 x 4")
+    turn, centre = pose[:3, :3], pose[:3, 3]
+    if not np.isfinite(pose).all():
+        raise PosesError(f"{where}: the pose has values that are no finite numbers")
+    determinant = np.linalg.det(turn)
+    if abs(determinant) < 1e-9:
+        raise PosesError(f"{where}: the pose cannot be inverted (determinant {determinant:.1g})")
+    if determinant < 0:
+        raise PosesError(f"{where}: the pose mirrors (determinant {determinant:.3g})")
+    turn = turn / determinant ** (1 / 3)
+    left, _, right = np.linalg.svd(turn)
+    if np.abs(left @ right - turn).max() > _ROTATION_ERROR:
+        raise PosesError(f"{where}: the pose shears or stretches; its 3 x 3 part is no rotation")
+    return np.concatenate([left @ right, centre[:, None]], axis=1)
+
+
+def fit_to_photos(given: GivenPoses) -> None:
+    """Bring the cameras of poses to their photos, which may be smaller than those posed, in place.
+
+    Raises:
+        PosesError: a photo is of another shape than its camera or turned by its EXIF tag, or a
+            camera is of a model that cannot be expressed.
+    """
+    for camera in given.model.cameras.values():
+        where = f"{given.origin}: camera {camera.camera_id}"
+        names = [
+            image.name
+            for image in given.model.images.values()
+            if image.camera_id == camera.camera_id
+        ]
+        if not names:
+            continue
+        _check_lens(camera, where)
+        sizes = {name: upright_size(given.photos[name]) for name in names}
+        for name, size in sizes.items():
+            if not is_upright(given.photos[name]):
+                raise PosesError(
+                    f"{given.photos[name]}: is turned by its EXIF tag, so the poses may mean the "
+                    "photo as it is stored or as it is shown; store it upright"
+                )
+            if not same_shape(size, (camera.width, camera.height)) or size != sizes[names[0]]:
+                raise PosesError(
+                    f"{given.photos[name]}: {size[0]} x {size[1]} pixels, but its camera in "
+                    f"{given.origin} has {camera.width} x {camera.height}"
+                )
+        if sizes[names[0]] != (camera.width, camera.height):
+            camera.rescale(*sizes[names[0]])
+
+
+def read_model(folder: Path) -> pycolmap.Reconstruction:
+    """Read a COLMAP model, binary or text.
+
+    Raises:
+        PosesError: it is none, or damaged.
+    """
+    try:
+        with quiet():
+            model = pycolmap.Reconstruction(folder)
+    # COLMAP's own checks and its file readers raise several types.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PosesError(f"{folder}: cannot be read as a COLMAP model ({reason})") from None
+    for image_id in model.reg_image_ids():
+        image = model.image(image_id)
+        pose = image.cam_from_world()
+        if not np.isfinite(pose.matrix()).all() or not np.linalg.norm(pose.rotation.quat) > 0.5:
+            raise PosesError(f"{folder}: image {image.name}: the pose cannot be inverted")
+    return model
+
+
+def read_given(folder: Path, photos: Photos) -> pycolmap.Reconstruction:
+    """Read the model that a scene brings along and check that it is of its photos.
+
+    Args:
+        folder: `FOLDER` of the scene's photos.
+        photos: the scene's photos.
+
+    Returns:
+        The model; its images have the photos' names.
+
+    Raises:
+        PosesError: photos and poses do not match one to one, or the model cannot be used.
+    """
+    model = read_model(folder)
+    images = {image_id: model.image(image_id) for image_id in model.reg_image_ids()}
+    named = {image.name for image in images.values()}
+    _match_one_to_one(named, set(photos.names), folder)
+    for image in images.values():
+        _check_lens(image.camera, f"{folder}: image {image.name}")
+        size = (image.camera.width, image.camera.height)
+        if size != (photos.width, photos.height):
+            raise PosesError(
+                f"{folder}: image {image.name}: its camera has {size[0]} x {size[1]} pixels, its "
+                f"photo {photos.width} x {photos.height}"
+            )
+    return model
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Join names for a message, the first few of many."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _match_one_to_one(posed: set[str], photos: set[str], folder: Path) -> None:
+    problems = [
+        f"{what}: {name_some(sorted(names))}"
+        for what, names in (
+            ("poses without a photo", posed - photos),
+            ("photos without a pose", photos - posed),
+        )
+        if names
+    ]
+    if problems:
+        raise PosesError(
+            f"{folder}: poses and photos do not match one to one; {'; '.join(problems)}"
+        )
+
+
+def _check_lens(camera: pycolmap.Camera, where: str) -> None:
+    try:
+        focal = from_colmap_camera(camera.model_name, camera.params)[0][:2]
+    except PosesError as error:
+        raise PosesError(f"{where}: {error}") from None
+    if not (np.isfinite(camera.params).all() and min(focal) > 0):
+        raise PosesError(f"{where}: no usable intrinsics ({camera.params_to_string()})")
