@@ -56,7 +56,12 @@ class SyntheticScene:
 
 
 def make_scene(
-    views: int = 6, width: int = 96, height: int = 72, seed: int = 0, distortion: float = 0.0
+    views: int = 6,
+    width: int = 96,
+    height: int = 72,
+    seed: int = 0,
+    distortion: float = 0.0,
+    zoom: float = 0.0,
 ) -> SyntheticScene:
     """Draw the world; the same arguments give the same bytes.
 
@@ -66,8 +71,10 @@ def make_scene(
         height: photo height in pixels.
         seed: of the surface texture.
         distortion: k1 of all cameras.
+        zoom: by how much focal lengths differ, as a share; every third camera has the same.
     """
     cameras = _sweep(views, width, height, distortion)
+    cameras.intrinsics[:, :2] *= 1 + zoom * (torch.arange(views) % 3 - 1)[:, None]
     noise = torch.rand(
         (1, 3, _NOISE_CELLS, _NOISE_CELLS, _NOISE_CELLS),
         generator=torch.Generator().manual_seed(seed),

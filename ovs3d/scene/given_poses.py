@@ -144,8 +144,7 @@ def fit_to_photos(given: GivenPoses) -> None:
                     f"{given.photos[name]}: {size[0]} x {size[1]} pixels, but its camera in "
                     f"{given.origin} has {camera.width} x {camera.height}"
                 )
-        if sizes[names[0]] != (camera.width, camera.height):
-            camera.rescale(*sizes[names[0]])
+        _resize(given.model, camera, sizes[names[0]])
 
 
 def read_model(folder: Path) -> pycolmap.Reconstruction:
@@ -201,6 +200,18 @@ def name_some(names: Sequence[str]) -> str:
     """Join names for a message, the first few of many."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def _resize(model: pycolmap.Reconstruction, camera: pycolmap.Camera, size: tuple[int, int]) -> None:
+    scale = np.array(size) / (camera.width, camera.height)
+    if (scale == 1).all():
+        return
+    camera.rescale(*size)
+    for image in model.images.values():
+        if image.camera_id == camera.camera_id:
+            for point in image.points2D:
+                point.xy = point.xy * scale
+    model.update_point_3d_errors()
 
 
 def _match_one_to_one(posed: set[str], photos: set[str], folder: Path) -> None:

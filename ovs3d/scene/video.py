@@ -42,7 +42,7 @@ def extract_frames(video: Path, count: int, images: Path) -> VideoReport:
         SceneError: the file is no video, broken, or has no usable frame.
     """
     if not video.is_file():
-        raise SceneError(f"{video}: no such file")
+        raise SceneError(f"{video}: no video file")
     images.mkdir(parents=True)
     try:
         times = _frame_times(video)
