@@ -1,15 +1,18 @@
 """Feature-Distribution Alignment (Eq. 9-14) in one chunked pass, gradient included.
 
 The naive form builds tokens x tokens x labels tensors and lets autograd keep several of them. Here
-loss and gradient come out of the same pass over chunks of rows. With W the symmetric pair weights
+loss and gradient come out of the same pass over tiles of rows. With W the symmetric pair weights
 of a patch, r their row sums, p_i the distributions and L_i = sum_j W_ij log(.)_ij, where (.)_ij is
 the mixture (p_i + p_j) / 2 for JS and p_j for KL, both losses read
     sum_ij W_ij D_ij = sum_i (r_i log p_i - L_i) . p_i
 and their gradients with respect to p_i
     JS:  r_i log p_i - L_i
     KL:  r_i (log p_i + 1) - L_i - (W p)_i / p_i
+W and the mixture are symmetric: a tile holds some rows and only the columns from its first row on,
+and what lies right of its square counts for rows and columns alike.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -18,8 +21,10 @@ from torch import Tensor
 from ovs3d.params import FdaParams
 
 _TINY = 1e-8
-_CHUNK_ELEMENTS = 1 << 20
+_TILE_ELEMENTS = 1 << 18
 """Upper bound for rows x tokens x labels at once, so that temporaries stay in cache."""
+_MIN_ROWS = 16
+"""Lower bound for the rows of a tile; fewer make slow matrix products."""
 
 
 def fda_loss(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
@@ -44,21 +49,22 @@ def fda_loss(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
 class _FusedFda(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, probabilities: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
-        # First axis: similar pairs (pos_F), dissimilar pairs (neg_F), Eq. 13.
-        counts = probabilities.new_zeros(2)
-        losses = probabilities.new_zeros(2)
-        gradients = probabilities.new_zeros(2, *probabilities.shape)
-        for patch, (p, f) in enumerate(zip(probabilities, tokens, strict=True)):
-            log_p = p.clamp(min=_TINY).log()
-            for rows in _row_chunks(p, params):
-                weights = _pair_weights(f[rows], f, params.offset)
-                counts += (weights != 0).sum(dim=(1, 2))
-                loss, gradient = _sum_pairs(weights, p, log_p, rows, params.divergence)
-                losses += loss
-                gradients[:, patch, rows] = gradient
+        spans = _row_spans(probabilities, params)
+        shifted = [[f[rows] @ f[rows.start :].T - params.offset for rows in spans] for f in tokens]
+        counts = sum(
+            (_count_signs(tile) for tiles in shifted for tile in tiles), tokens.new_zeros(2)
+        )
         scale = counts.new_tensor((params.positive, params.negative)) / counts.clamp(min=1)
-        ctx.save_for_backward(torch.einsum("s,spnc->pnc", scale, gradients))
-        return scale @ losses
+        sum_pairs = _js_pairs if params.divergence == "js" else _kl_pairs
+        losses, gradients = [], []
+        for p, tiles in zip(probabilities, shifted, strict=True):
+            # pos_F and neg_F (Eq. 13) share no pair, so one matrix holds both with their factors.
+            weights = (tile.mul_(torch.where(tile > 0, scale[0], scale[1])) for tile in tiles)
+            loss, gradient = sum_pairs(p.clamp(min=_TINY), zip(spans, weights, strict=True))
+            losses.append(loss)
+            gradients.append(gradient)
+        ctx.save_for_backward(torch.stack(gradients))
+        return torch.stack(losses).sum()
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
@@ -66,30 +72,61 @@ class _FusedFda(torch.autograd.Function):
         return upstream * gradient, None, None
 
 
-def _row_chunks(p: Tensor, params: FdaParams) -> list[slice]:
-    """Cut the rows so that the largest temporary has about `_CHUNK_ELEMENTS` elements."""
-    tokens, labels = p.shape
-    width = tokens * labels if params.divergence == "js" else 2 * tokens
-    rows = max(1, _CHUNK_ELEMENTS // width)
+def _row_spans(probabilities: Tensor, params: FdaParams) -> list[slice]:
+    """Cut the rows so that the largest temporary has about `_TILE_ELEMENTS` elements."""
+    _, tokens, labels = probabilities.shape
+    width = tokens * labels if params.divergence == "js" else tokens
+    rows = max(_MIN_ROWS, _TILE_ELEMENTS // width)
     return [slice(start, min(start + rows, tokens)) for start in range(0, tokens, rows)]
 
 
-def _pair_weights(rows: Tensor, tokens: Tensor, offset: float) -> Tensor:
-    """Return pos_F and neg_F (Eq. 13) of some rows, stacked: [2, k, n]."""
-    shifted = rows @ tokens.T - offset
-    return torch.stack((shifted.clamp(min=0), shifted.clamp(max=0)))
+def _count_signs(tile: Tensor) -> Tensor:
+    """Return how many pairs a tile [k, m] and its mirror have above and below zero: float [2]."""
+    square = tile[:, : len(tile)]
+    return torch.stack(
+        [
+            2 * torch.count_nonzero(whole) - torch.count_nonzero(part)
+            for whole, part in ((tile > 0, square > 0), (tile < 0, square < 0))
+        ]
+    )
 
 
-def _sum_pairs(
-    weights: Tensor, p: Tensor, log_p: Tensor, rows: slice, divergence: str
-) -> tuple[Tensor, Tensor]:
-    """Return the loss [2] and its gradient [2, k, C] of the pairs of some rows with all tokens."""
-    row_sums = weights.sum(-1, keepdim=True)  # [2, k, 1]
-    if divergence == "js":
-        log_mixture = ((p[rows, None] + p[None]) / 2).clamp_(min=_TINY).log_()  # [k, n, C]
-        logs = torch.bmm(weights.transpose(0, 1), log_mixture).transpose(0, 1)
-        gradient = row_sums * log_p[rows] - logs
-        return (gradient * p[rows]).sum(dim=(1, 2)), gradient
-    inner = row_sums * log_p[rows] - weights @ log_p
-    gradient = inner + row_sums - (weights @ p) / p[rows].clamp(min=_TINY)
-    return (inner * p[rows]).sum(dim=(1, 2)), gradient
+Tiles = Iterable[tuple[slice, Tensor]]
+
+
+def _js_pairs(p: Tensor, tiles: Tiles) -> tuple[Tensor, Tensor]:
+    """Return the loss of one patch, a scalar, and its gradient [n, C].
+
+    Args:
+        p: [n, C] distributions.
+        tiles: rows and their weights [k, n - first row].
+    """
+    # Labels first: the innermost loops run over tokens, of which there are many.
+    half = p.T.contiguous() / 2
+    logs, row_sums = torch.zeros_like(half), p.new_zeros(len(p))
+    for rows, weights in tiles:
+        terms = half[:, rows, None] + half[:, None, rows.start :]  # mixtures [C, k, m]
+        terms.log_().mul_(weights)
+        _add_mirrored(row_sums, weights, rows)
+        _add_mirrored(logs, terms, rows)
+    gradient = row_sums[:, None] * p.log() - logs.T
+    return (gradient * p).sum(), gradient
+
+
+def _add_mirrored(sums: Tensor, terms: Tensor, rows: slice) -> None:
+    """Add to sums [..., n] a tile [..., k, m] of terms and, beyond its square, its mirror."""
+    sums[..., rows] += terms.sum(-1)
+    sums[..., rows.stop :] += terms[..., rows.stop - rows.start :].sum(-2)
+
+
+def _kl_pairs(p: Tensor, tiles: Tiles) -> tuple[Tensor, Tensor]:
+    """Return loss and gradient of one patch as `_js_pairs` does."""
+    log_p = p.log()
+    both = torch.cat((log_p, p, torch.ones_like(p[:, :1])), dim=1)
+    sums = torch.zeros_like(both)
+    for rows, weights in tiles:
+        sums[rows] += weights @ both[rows.start :]
+        sums[rows.stop :] += weights[:, rows.stop - rows.start :].T @ both[rows]
+    logs, mixed, row_sums = torch.tensor_split(sums, (p.shape[1], 2 * p.shape[1]), dim=1)
+    inner = row_sums * log_p - logs
+    return (inner * p).sum(), inner + row_sums - mixed / p

@@ -34,11 +34,12 @@ def make_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(
     "weights", [(200.0, 0.2), (1.0, 0.0), (0.0, 1.0)], ids=["both", "similar", "dissimilar"]
 )
-@pytest.mark.parametrize("chunk", [1 << 20, 300], ids=["one-chunk", "many-chunks"])
+@pytest.mark.parametrize("rows", [16, 4], ids=["two-tiles", "many-tiles"])
 def test_fused_fda_equals_pairwise_loss_and_gradient(
-    divergence: str, weights: tuple[float, float], chunk: int, monkeypatch: pytest.MonkeyPatch
+    divergence: str, weights: tuple[float, float], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fda, "_CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(fda, "_TILE_ELEMENTS", 0)
+    monkeypatch.setattr(fda, "_MIN_ROWS", rows)
     params = make_params(positive=weights[0], negative=weights[1], divergence=divergence)
     logits, tokens = make_inputs(torch.float32)
     fast_logits = logits.clone().requires_grad_()
