@@ -81,13 +81,6 @@ class InnerProducts:
         logits: Tensor = (rays @ self._text.T) / self.norms(rays)[..., None]
         return logits
 
-    def cosine(self, rays: Tensor, targets: Tensor) -> Tensor:
-        """Return cos<F, targets> for ray features [R, features + 1] and targets [R, D] as [R].
-
-        The targets need not be normalised.
-        """
-        projected = targets @ self._affine
-        products = (projected * rays).sum(-1)
-        lengths = targets.norm(dim=-1).clamp(min=1e-6)
-        cosines: Tensor = products / (self.norms(rays) * lengths)
-        return cosines
+    def decode(self, rays: Tensor) -> Tensor:
+        """Return F itself, [R, D], for ray features [R, features + 1]."""
+        return rays @ self._affine.T

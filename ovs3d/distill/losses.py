@@ -39,8 +39,15 @@ def feature_loss(
         pixel_features: [R, N_s, D] means of the windows over each ray's pixel.
         selection: [R, N_s], rows sum to 1.
     """
-    unit = functional.normalize(pixel_features, dim=-1)
-    return -products.cosine(rays, select_scales(unit, selection)).mean()
+    # The selected feature sum_s S_s F_s / |F_s| is needed in inner products only: with the rendered
+    # feature, and with itself through the scales' Gram matrix.
+    gram = pixel_features @ pixel_features.transpose(1, 2)
+    lengths = gram.diagonal(dim1=1, dim2=2).clamp(min=_TINY**2).sqrt()
+    weights = selection / lengths
+    inner = (pixel_features @ products.decode(rays)[:, :, None]).squeeze(2)
+    squared = ((gram @ weights[:, :, None]).squeeze(2) * weights).sum(1)
+    cosines = (inner * weights).sum(1) / (products.norms(rays) * squared.clamp(min=1e-12).sqrt())
+    return -cosines.mean()
 
 
 def js_divergence(p: Tensor, q: Tensor) -> Tensor:

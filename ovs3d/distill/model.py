@@ -13,12 +13,14 @@ from ovs3d.distill.heads import ClipHead, InnerProducts
 from ovs3d.errors import StoreError
 from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensors
 from ovs3d.field.model import Field, make_linear
-from ovs3d.field.render import RaySamples, composite, march, shade
-from ovs3d.field.vm import VmVolume
+from ovs3d.field.render import RaySamples, composite, march, shade_rays, shade_samples
+from ovs3d.field.vm import Corners, VmVolume, find_corners
 from ovs3d.params import DistillParams
 
 KIND = "segmentation"
-_RAYS_PER_CHUNK = 1 << 15
+_RAYS_PER_CHUNK = 1 << 13
+"""Few enough for temporaries that the allocator reuses instead of asking for fresh pages."""
+_TINY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,23 @@ class RenderedRays:
     selection: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """What the appearance volume says about R rays with N samples.
+
+    Attributes:
+        components: [N, K] of the samples, before the basis.
+        rays: [R, appearance_dim + 1] composited appearance vectors, the sum of weights last.
+    """
+
+    components: Tensor
+    rays: Tensor
+
+    def first(self, rays: int, samples: int) -> "Appearance":
+        """Return that of the first rays, which have so many samples."""
+        return Appearance(self.components[:samples], self.rays[:rays])
+
+
 class SelectionVolume(nn.Module):
     """A volume of its own whose values, rendered and soft-maxed, weight the scales (Sec. 3.1)."""
 
@@ -56,9 +75,9 @@ class SelectionVolume(nn.Module):
         channels = self.volume.channels
         self.basis = make_linear(channels, scales, False, generator=generator, device=device)
 
-    def forward(self, samples: RaySamples) -> Tensor:
+    def forward(self, samples: RaySamples, corners: Corners) -> Tensor:
         """Return S(r) = softmax(sum_i w_i S_i) as [R, N_s]."""
-        rendered = composite(self.volume.features(samples.points), samples.weights, samples.offsets)
+        rendered = composite(self.volume.at(corners), samples.weights, samples.offsets)
         # The basis is linear, so it may follow the sum over samples.
         return torch.softmax(self.basis(rendered), dim=-1)
 
@@ -99,22 +118,31 @@ class Segmentation(nn.Module):
         """Return the head's inner products at its present weights."""
         return InnerProducts(self.head.affine(), self.text)
 
-    def ray_features(self, samples: RaySamples) -> Tensor:
-        """Composite appearance features along rays: [R, appearance_dim + 1], opacity last."""
-        rendered = composite(
-            self.field.appearance.features(samples.points), samples.weights, samples.offsets
-        )
-        opacity = composite(
-            torch.ones_like(samples.weights)[:, None], samples.weights, samples.offsets
-        )
-        # The basis is linear, so it may follow the sum over samples.
-        return torch.cat((self.field.basis(rendered), opacity), dim=1)
+    def corners(self, samples: RaySamples) -> Corners:
+        """Find what samples read of the volumes, all of which have the field's grid."""
+        return find_corners(samples.points, self.field.config.grid)
 
-    def select(self, samples: RaySamples) -> Tensor:
+    def appearance(self, samples: RaySamples, corners: Corners) -> "Appearance":
+        """Evaluate the appearance volume along rays."""
+        components = self.field.appearance.at(corners)
+        sums = composite(components, samples.weights, samples.offsets)
+        ones = torch.ones_like(samples.weights)[:, None]
+        mass = composite(ones, samples.weights, samples.offsets)
+        # The basis is linear, so it may follow the sum over samples.
+        return Appearance(components, torch.cat((self.field.basis(sums), mass), dim=1))
+
+    def colors(self, appearance: "Appearance", samples: RaySamples, directions: Tensor) -> Tensor:
+        """Return the colours [R, 3] of rays whose appearance is at hand."""
+        if self.field.config.shading == "sample":
+            return shade_samples(self.field, appearance.components, samples, directions)
+        vectors, mass = appearance.rays[:, :-1], appearance.rays[:, -1:]
+        return shade_rays(self.field, vectors / mass.clamp_min(_TINY), samples, directions)
+
+    def select(self, samples: RaySamples, corners: Corners) -> Tensor:
         """Return the weights of the scales for each ray: [R, N_s], rows sum to 1."""
         if self.selection is None:
             return self.scale_weights.expand(len(samples.offsets) - 1, -1)
-        weights: Tensor = self.selection(samples)
+        weights: Tensor = self.selection(samples, corners)
         return weights
 
     @torch.no_grad()
@@ -133,13 +161,15 @@ class Segmentation(nn.Module):
         for start in range(0, len(origins), _RAYS_PER_CHUNK):
             rays = slice(start, start + _RAYS_PER_CHUNK)
             samples = march(self.field, origins[rays], directions[rays], weight_threshold)
+            corners = self.corners(samples)
+            appearance = self.appearance(samples, corners)
             chunks.append(
                 (
-                    shade(self.field, samples, directions[rays]).clamp(0, 1),
+                    self.colors(appearance, samples, directions[rays]).clamp(0, 1),
                     samples.depth,
                     samples.opacity,
-                    products.logits(self.ray_features(samples)),
-                    self.select(samples),
+                    products.logits(appearance.rays),
+                    self.select(samples, corners),
                 )
             )
         return RenderedRays(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))

@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from ovs3d.device import adam, make_generator
 from ovs3d.distill.bank import PixelBank, TokenBank, make_pixel_bank, make_token_bank
 from ovs3d.distill.fda import fda_loss
-from ovs3d.distill.heads import InnerProducts
 from ovs3d.distill.losses import color_loss, feature_loss, rda_loss
-from ovs3d.distill.model import Segmentation, new_segmentation
+from ovs3d.distill.model import Appearance, Segmentation, new_segmentation
 from ovs3d.errors import SceneError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, shade
+from ovs3d.field.render import RaySamples, join
 from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
@@ -26,7 +25,8 @@ from ovs3d.scene.dataset import Photos
 LOG_EVERY = 20
 """Iterations per entry of the history."""
 TERMS = ("total", "color", "feature", "rda", "fda")
-_RAYS_PER_CHUNK = 1 << 16
+_RAYS_PER_CHUNK = 1 << 12
+"""Few enough for temporaries that the allocator reuses instead of asking for fresh pages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +111,9 @@ class Distiller:
         for parameter in model.field.parameters():
             parameter.requires_grad_(False)
         # Until the joint phase the composited features of a ray are constants.
-        self._pixel_features: Tensor | None = self._composite_all(pixels.rays.samples)
-        self._token_features: Tensor | None = self._composite_all(tokens.rays.samples)
+        self._constant_rays: Tensor | None = torch.cat(
+            [self._composite_all(bank.rays.samples) for bank in (pixels, tokens)]
+        )
         self.optimizer = self._optimizer(params.lr_volumes, params.lr_heads)
 
     def run(self, checkpoint: Checkpoint | None = None) -> list[dict[str, float]]:
@@ -158,31 +159,50 @@ class Distiller:
 
     def step(self) -> Tensor:
         """Do one iteration; return the terms in the order of `TERMS`, detached."""
-        weights = self.params.losses
-        products = self.model.products()
-        index = self._draw_rays()
-        samples = self.pixels.rays.samples.select(index)
-        rays = self._ray_features(self._pixel_features, samples, index)
-        zero = rays.new_zeros(())
-        color = feature = rda = fda = zero
-        if weights.feature or weights.rda:
-            selection = self.model.select(samples)
-            pixel_features, relevancy = self.pixels.features_of(index)
-            if weights.feature:
-                feature = feature_loss(products, rays, pixel_features, selection)
-            if weights.rda:
-                rda = rda_loss(products.logits(rays), relevancy, selection)
-        if weights.color and self.joint:
-            color = self._color_loss(samples, index)
-        if self.params.fda.positive or self.params.fda.negative:
-            fda = self._fda_loss(products)
-        total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
+        terms = self.terms(self._draw_rays(), self._draw_patches())
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        terms[0].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         for group in self.optimizer.param_groups:
             group["lr"] *= self.params.lr_decay ** (1 / self.params.iterations)
-        return torch.stack((total, color, feature, rda, fda)).detach()
+        return terms.detach()
+
+    def terms(self, pixels: Tensor, patches: Tensor | None) -> Tensor:
+        """Return the terms of the loss in the order of `TERMS`, differentiable.
+
+        Args:
+            pixels: int64 [B], rays of the pixel bank.
+            patches: int64 [P, n], rays of the token bank; None without FDA.
+        """
+        weights, count = self.params.losses, len(pixels)
+        tokens = pixels[:0] if patches is None else patches.flatten()
+        samples = self.pixels.rays.samples.select(pixels)
+        if self._constant_rays is None:
+            joined = join(samples, self.tokens.rays.samples.select(tokens))
+            corners = self.model.corners(joined)
+            appearance = self.model.appearance(joined, corners)
+            corners = corners.first(len(samples.weights))
+            rays = appearance.rays
+        else:
+            corners = self.model.corners(samples)
+            rays = self._constant_rays[torch.cat((pixels, tokens + len(self.pixels)))]
+        products = self.model.products()
+        logits = products.logits(rays)
+        color = feature = rda = fda = logits.new_zeros(())
+        if weights.feature or weights.rda:
+            selection = self.model.select(samples, corners)
+            pixel_features, relevancy = self.pixels.features_of(pixels)
+            if weights.feature:
+                feature = feature_loss(products, rays[:count], pixel_features, selection)
+            if weights.rda:
+                rda = rda_loss(logits[:count], relevancy, selection)
+        if weights.color and self.joint:
+            color = self._color_loss(appearance.first(count, len(samples.weights)), samples, pixels)
+        if patches is not None:
+            similarity = self.tokens.tokens.flatten(0, 2)[tokens].float().view(*patches.shape, -1)
+            fda = fda_loss(logits[count:].view(*patches.shape, -1), similarity, self.params.fda)
+        total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
+        return torch.stack((total, color, feature, rda, fda))
 
     def _draw_rays(self) -> Tensor:
         return torch.randint(
@@ -192,29 +212,20 @@ class Distiller:
             device=self.generator.device,
         )
 
-    def _ray_features(self, constant: Tensor | None, samples: RaySamples, index: Tensor) -> Tensor:
-        return self.model.ray_features(samples) if constant is None else constant[index]
-
-    def _color_loss(self, samples: RaySamples, index: Tensor) -> Tensor:
-        rendered = shade(self.model.field, samples, self.pixels.rays.directions[index])
-        return color_loss(rendered, self.pixels.colors[index].float() / 255)
-
-    def _fda_loss(self, products: InnerProducts) -> Tensor:
+    def _draw_patches(self) -> Tensor | None:
         params = self.params
-        index = self.tokens.patch_index(params.patches, params.patch_tokens, self.generator)
-        flat = index.flatten()
-        if self._token_features is None:
-            rays = self.model.ray_features(self.tokens.rays.samples.select(flat))
-        else:
-            rays = self._token_features[flat]
-        logits = products.logits(rays).view(*index.shape, -1)
-        tokens = self.tokens.tokens.flatten(0, 2)[flat].float().view(*index.shape, -1)
-        return fda_loss(logits, tokens, params.fda)
+        if not (params.fda.positive or params.fda.negative):
+            return None
+        return self.tokens.patch_index(params.patches, params.patch_tokens, self.generator)
+
+    def _color_loss(self, appearance: Appearance, samples: RaySamples, pixels: Tensor) -> Tensor:
+        rendered = self.model.colors(appearance, samples, self.pixels.rays.directions[pixels])
+        return color_loss(rendered, self.pixels.colors[pixels].float() / 255)
 
     def _start_joint_phase(self) -> None:
         """Let appearance and colour head follow; density stays frozen for good."""
         self.joint = True
-        self._pixel_features = self._token_features = None
+        self._constant_rays = None
         field = self.model.field
         for module in (field.appearance, field.basis, field.rgb):
             for parameter in module.parameters():
@@ -241,8 +252,8 @@ class Distiller:
     def _composite_all(self, samples: RaySamples) -> Tensor:
         rays = torch.arange(len(samples.offsets) - 1, device=samples.offsets.device)
         parts = [
-            self.model.ray_features(samples.select(chunk))
-            for chunk in torch.split(rays, _RAYS_PER_CHUNK)
+            self.model.appearance(kept, self.model.corners(kept)).rays
+            for kept in map(samples.select, torch.split(rays, _RAYS_PER_CHUNK))
         ]
         return torch.cat(parts)
 

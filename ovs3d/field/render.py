@@ -58,6 +58,17 @@ class RaySamples:
         )
 
 
+def join(first: RaySamples, second: RaySamples) -> RaySamples:
+    """Return the samples of some rays followed by those of others."""
+    return RaySamples(
+        torch.cat((first.offsets, second.offsets[1:] + len(first.weights))),
+        torch.cat((first.points, second.points)),
+        torch.cat((first.weights, second.weights)),
+        torch.cat((first.depth, second.depth)),
+        torch.cat((first.opacity, second.opacity)),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Rendered:
     """Pixels of rays: color `[R, 3]` in [0, 1], depth `[R]` in world units, opacity `[R]`."""
@@ -121,12 +132,24 @@ def shade(field: Field, samples: RaySamples, directions: Tensor) -> Tensor:
     """
     components = field.appearance.features(samples.points)
     if field.config.shading == "sample":
-        colors = field.colors(field.basis(components), directions.index_select(0, samples.rows))
-        return composite(colors, samples.weights, samples.offsets)
+        return shade_samples(field, components, samples, directions)
     # The basis is linear: summed before it, a sample costs no matrix product.
+    vectors = field.basis(composite(components, samples.weights, samples.offsets))
     mass = composite(torch.ones_like(components[:, :1]), samples.weights, samples.offsets)
-    mean = composite(components, samples.weights, samples.offsets) / mass.clamp_min(_TINY)
-    return field.colors(field.basis(mean), directions) * samples.opacity[:, None]
+    return shade_rays(field, vectors / mass.clamp_min(_TINY), samples, directions)
+
+
+def shade_samples(
+    field: Field, components: Tensor, samples: RaySamples, directions: Tensor
+) -> Tensor:
+    """Return colours as `shade` does, from the appearance components `[N, K]` of samples."""
+    colors = field.colors(field.basis(components), directions.index_select(0, samples.rows))
+    return composite(colors, samples.weights, samples.offsets)
+
+
+def shade_rays(field: Field, means: Tensor, samples: RaySamples, directions: Tensor) -> Tensor:
+    """Return colours as `shade` does, from the mean appearance vectors `[R, F]` of rays."""
+    return field.colors(means, directions) * samples.opacity[:, None]
 
 
 def trace(

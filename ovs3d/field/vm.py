@@ -6,6 +6,7 @@ values on the nodes. Tables are stored channel-last, so that a sample reads whol
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -65,14 +66,16 @@ class VmVolume(nn.Module):
         Returns:
             `[N, sum of ranks]`, the components of the xy plane first.
         """
-        cell, inside = locate(points, self.grid)
-        parts = []
-        for (a, b, c), plane, line in zip(AXES, self.planes, self.lines, strict=True):
-            index = _corner_rows([cell[a], cell[b]], [self.grid[a], self.grid[b]])
-            weight = _corner_weights([inside[a], inside[b]])
-            on_plane = interpolate(plane.flatten(0, 1), index, weight)
-            index = _corner_rows([cell[c]], [self.grid[c]])
-            parts.append(on_plane * interpolate(line, index, _corner_weights([inside[c]])))
+        return self.at(find_corners(points, self.grid))
+
+    def at(self, corners: "Corners") -> Tensor:
+        """Evaluate the volume as `features` does, at points whose corners are known."""
+        parts = [
+            interpolate(plane.flatten(0, 1), *on_plane) * interpolate(line, *on_line)
+            for plane, line, on_plane, on_line in zip(
+                self.planes, self.lines, corners.planes, corners.lines, strict=True
+            )
+        ]
         return torch.cat(parts, dim=1)
 
     def node_sums(self, low: int = 0, high: int | None = None) -> Tensor:
@@ -107,6 +110,40 @@ class VmVolume(nn.Module):
             )
             new.copy_(resized[0].T)
         return finer
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """Which rows of the tables of a volume N points read, and how much of each.
+
+    The same for all volumes of one grid.
+
+    Attributes:
+        planes: per component, row numbers int32 `[N, 4]` of the flattened plane and their weights.
+        lines: per component, row numbers int32 `[N, 2]` of the line and their weights.
+    """
+
+    planes: tuple[tuple[Tensor, Tensor], ...]
+    lines: tuple[tuple[Tensor, Tensor], ...]
+
+    def first(self, count: int) -> "Corners":
+        """Return those of the first points."""
+        planes, lines = (
+            tuple((index[:count], weight[:count]) for index, weight in tables)
+            for tables in (self.planes, self.lines)
+        )
+        return Corners(planes, lines)
+
+
+def find_corners(points: Tensor, grid: Grid) -> Corners:
+    """Find what points `[N, 3]` in [-1, 1] read of the volumes of a grid."""
+    cell, inside = locate(points, grid)
+
+    def read(*axes: int) -> tuple[Tensor, Tensor]:
+        rows = _corner_rows([cell[axis] for axis in axes], [grid[axis] for axis in axes])
+        return rows, _corner_weights([inside[axis] for axis in axes])
+
+    return Corners(tuple(read(a, b) for a, b, _ in AXES), tuple(read(c) for _, _, c in AXES))
 
 
 def locate(points: Tensor, grid: Grid) -> tuple[list[Tensor], list[Tensor]]:
