@@ -12,6 +12,8 @@ from tools.scenes.spec import BackgroundSpec, LightSpec, ObjectSpec, SceneSpec
 
 WARM, COLD = np.array([1.0, 0.8, 0.58]), np.array([0.72, 0.86, 1.0])
 KEY_DISTANCE = 9.0
+WALL_SCALE = 1.5
+"""Walls around a scene are farther off than one behind it; their texture is larger by this."""
 
 
 def build(spec: SceneSpec) -> None:
@@ -21,7 +23,7 @@ def build(spec: SceneSpec) -> None:
         if isinstance(entity, ObjectSpec):
             add_object(entity, index)
         else:
-            add_background(entity, index, spec.wall_distance)
+            add_background(entity, index, spec)
     add_light(spec.light)
     camera = bpy.data.cameras.new("camera")
     camera.sensor_fit = "HORIZONTAL"
@@ -63,22 +65,34 @@ def add_object(spec: ObjectSpec, index: int) -> bpy.types.Object:
     return thing
 
 
-def add_background(spec: BackgroundSpec, index: int, wall_distance: float) -> bpy.types.Object:
-    """Add the table or the wall as a plane that fills the picture from every view."""
-    mesh = bpy.data.meshes.new(spec.role)
+def add_background(spec: BackgroundSpec, index: int, scene: SceneSpec) -> None:
+    """Add the table or the wall as planes that fill the picture from every view."""
+    distance = scene.wall_distance
+    material = surface(spec)
     if spec.role == "ground":
-        corners = [(-14, -9, 0), (14, -9, 0), (14, wall_distance, 0), (-14, wall_distance, 0)]
-    else:
-        corners = [(-14, 0, 0), (14, 0, 0), (14, 9, 0), (-14, 9, 0)]
-    mesh.from_pydata(corners, [], [(0, 1, 2, 3)])
-    mesh.materials.append(surface(spec))
-    thing = _link(bpy.data.objects.new(spec.role, mesh))
-    if spec.role == "wall":
+        front, side = (-distance, distance) if scene.enclosed else (-9, 14)
+        corners = [(-side, front), (side, front), (side, distance), (-side, distance)]
+        _add_plane(spec.role, corners, material).pass_index = index
+        return
+    half = distance / WALL_SCALE if scene.enclosed else 14
+    for turn in range(4 if scene.enclosed else 1):
+        wall = _add_plane(spec.role, [(-half, 0), (half, 0), (half, 9), (-half, 9)], material)
+        wall.pass_index = index
         # Upright, so that its texture space keeps x across and y up.
-        thing.rotation_euler = (np.pi / 2, 0.0, 0.0)
-        thing.location = (0.0, wall_distance, 0.0)
-    thing.pass_index = index
-    return thing
+        wall.rotation_euler = (np.pi / 2, 0.0, turn * np.pi / 2)
+        angle = turn * np.pi / 2
+        wall.location = (-distance * np.sin(angle), distance * np.cos(angle), 0.0)
+        wall.scale = (WALL_SCALE if scene.enclosed else 1.0,) * 3
+
+
+def _add_plane(
+    name: str, corners: list[tuple[float, float]], material: bpy.types.Material
+) -> bpy.types.Object:
+    """Add a flat polygon."""
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata([(x, y, 0) for x, y in corners], [], [tuple(range(len(corners)))])
+    mesh.materials.append(material)
+    return _link(bpy.data.objects.new(name, mesh))
 
 
 def add_light(spec: LightSpec) -> None:

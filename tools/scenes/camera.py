@@ -14,6 +14,8 @@ FOCAL_PER_WIDTH = 1.1
 DISTANCE = 7.4
 PITCH = 29.0
 TARGET = (0.0, 0.15, 0.45)
+RING_DISTANCE = 7.0
+RING_PITCHES = (19.0, 28.0)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,24 @@ def sweep(size: tuple[int, int], count: int, seed: int) -> list[View]:
                 pitch=PITCH + 2.6 * np.sin(4.2 * step + 0.6) + rng.normal(0, 0.35),
                 distance=DISTANCE + 0.3 * np.cos(3.1 * step) + rng.normal(0, 0.07),
                 shift=tuple(rng.normal(0, 0.05, 3)),
+                roll=rng.normal(0, 0.7),
+            )
+        )
+    return views
+
+
+def ring(size: tuple[int, int], count: int, seed: int) -> list[View]:
+    """Return two hand-held-like rings, all the way round; the higher looks between the lower."""
+    rng = np.random.default_rng(seed)
+    views = []
+    for number in range(count):
+        views.append(
+            orbit_view(
+                size,
+                azimuth=360 * number / count + rng.normal(0, 1.0),
+                pitch=RING_PITCHES[number % 2] + rng.normal(0, 0.8),
+                distance=RING_DISTANCE + rng.normal(0, 0.12),
+                shift=tuple(rng.normal(0, 0.06, 3)),
                 roll=rng.normal(0, 0.7),
             )
         )

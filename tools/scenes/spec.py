@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tools.scenes.camera import View
 from tools.scenes.layout import NEAREST_WALL, Solid, place
 from tools.scenes.vocabulary import BACKGROUNDS, KINDS, background_label, object_label
 
@@ -56,7 +57,10 @@ class LightSpec:
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """A whole scene; entities are numbered from 1, objects first, then ground and wall."""
+    """A whole scene; entities are numbered from 1, objects first, then ground and wall.
+
+    The wall stands behind the objects, or, if `enclosed`, on all four sides.
+    """
 
     seed: int
     objects: tuple[ObjectSpec, ...]
@@ -64,11 +68,21 @@ class SceneSpec:
     wall: BackgroundSpec
     wall_distance: float
     light: LightSpec
+    enclosed: bool = False
 
     @property
     def entities(self) -> tuple[ObjectSpec | BackgroundSpec, ...]:
         """All entities in label order: the first has index 1."""
         return (*self.objects, self.ground, self.wall)
+
+
+@dataclass(frozen=True)
+class Shoot:
+    """A scene and its cameras; those in `masked` get exact masks."""
+
+    scene: SceneSpec
+    views: tuple[View, ...]
+    masked: tuple[int, ...]
 
 
 def describe(scene: SceneSpec) -> list[dict[str, object]]:
