@@ -68,7 +68,7 @@ class DinoFeaturesParams(Section):
 class ReconstructParams(Section):
     """The radiance field (TensoRF VM decomposition) and its training."""
 
-    space: Literal["auto", "ndc", "bounded"]
+    space: Literal["auto", "ndc", "bounded", "contracted"]
     downscale: PositiveInt
     iterations: PositiveInt
     batch: PositiveInt

@@ -3,6 +3,7 @@
 Architecture and constants are those of TensoRF (Chen et al. 2022), which Sec. A.3 adopts.
 """
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,6 +26,8 @@ DISTANCE_SCALE = 25.0
 """Optical depth per unit of density and of grid length; the cube's side is 2 (TensoRF's code)."""
 # Up to this many nodes (256 MB of float32) density is read from a table of all nodes.
 _MAX_TABLE_NODES = 1 << 26
+# Planes and lines at a point cost, gradient included, about what this many nodes of a table do.
+_NODES_PER_POINT = 32
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,13 @@ class FieldConfig:
     @property
     def step_length(self) -> float:
         """Optical length of one step of a ray: `DISTANCE_SCALE` times its mean grid length."""
-        x, y, z = self.grid
-        return float(DISTANCE_SCALE * self.step_voxels * 2 / (x * y * z) ** (1 / 3))
+        return DISTANCE_SCALE * 2 * self.relative_step
+
+    @property
+    def relative_step(self) -> float:
+        """Distance of samples on a ray relative to the side of the cube, the mean of its axes."""
+        voxels = math.prod(nodes - 1 for nodes in self.grid)
+        return float(self.step_voxels / voxels ** (1 / 3))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -153,6 +161,8 @@ class Field(nn.Module):
             points: `[N, 3]`, grid coordinates.
             table: `density_table()`, when many calls share it.
         """
+        if table is None and len(points) * _NODES_PER_POINT > math.prod(self.config.grid):
+            table = self.density_table()
         if table is None:
             raw = self.density.features(points).sum(dim=1)
         else:

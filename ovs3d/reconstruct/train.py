@@ -17,13 +17,15 @@ from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import Cameras
 from ovs3d.scene.dataset import Photos
-from ovs3d.scene.space import Space, choose_space
+from ovs3d.scene.fit_space import choose_space
+from ovs3d.scene.space import Space
 
 LOG_EVERY = 50
 """Iterations per entry of the history."""
 
 # Total variation is smooth in time: every fourth iteration, four times as strong, does the same.
 _TV_EVERY = 4
+_TABLE_EVERY = 4
 
 
 def train_field(
@@ -110,11 +112,16 @@ class _Trainer:
         )
         self.field = Field(config, self.generator)
         self.optimizer = self._new_optimizer()
+        # Densities by which samples are left out; a few iterations old.
+        self._table: Tensor | None = None
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
         """Do iteration `step` (from 1); return loss and mean squared colour error, detached."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial"] * self.params.lr_decay ** (step / self.params.iterations)
+        if self._table is None or step % _TABLE_EVERY == 0:
+            with torch.no_grad():
+                self._table = self.field.density_table()
         origins, directions, target = self.pool.batch(self.sampler.next())
         color, spread = self._render(origins, directions)
         error = (color - target).square().mean()
@@ -154,9 +161,8 @@ class _Trainer:
         field, params, device = self.field, self.params, origins.device
         jitter = torch.rand(len(origins), generator=self.generator, device=device)
         background = torch.rand(len(origins), 3, generator=self.generator, device=device)
-        table = field.density_table()
-        points, steps, offsets = self._visible(trace(field, origins, directions, jitter), table)
-        weights = sample_weights(field.optical_depth(points, table), offsets)
+        points, steps, offsets = self._visible(trace(field, origins, directions, jitter))
+        weights = sample_weights(field.optical_depth(points), offsets)
         opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
         heavy, heavy_offsets = keep(weights.detach() > params.weight_threshold, offsets)
         samples = RaySamples(
@@ -168,16 +174,14 @@ class _Trainer:
         )
         # A background that cannot be learnt: only an opaque ray gets its colour right.
         color = shade(field, samples, directions) + (1 - opacity) * background
-        step = params.step_voxels / math.prod(field.config.grid) ** (1 / 3)
+        step = field.config.relative_step
         return color, distortion(weights, steps * step, offsets, step)
 
     @torch.no_grad()
-    def _visible(
-        self, traced: tuple[Tensor, Tensor, Tensor], table: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _visible(self, traced: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Leave out samples that so little light reaches that they cannot matter."""
         points, steps, offsets = traced
-        optical_depth = self.field.optical_depth(points, table)
+        optical_depth = self.field.optical_depth(points, self._table)
         weights = sample_weights(optical_depth, offsets)
         reached = weights > self.params.weight_threshold * -torch.expm1(-optical_depth)
         kept, offsets = keep(reached, offsets)
@@ -190,6 +194,7 @@ class _Trainer:
     def _grow(self, step: int) -> None:
         params = self.params
         if step in params.upsample_at:
+            self._table = None
             self.field = self.field.upsampled(self.field.space.grid(voxels_after(params, step)))
             self.optimizer = self._new_optimizer()
         elif step in params.occupancy_at:

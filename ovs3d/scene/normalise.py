@@ -1,4 +1,4 @@
-"""From COLMAP's frame to the unit scene: average camera at the origin, nearest depth 1."""
+"""From COLMAP's frame to the unit scene: axes after the cameras, nearest depth 1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +17,9 @@ OUTLIERS = 0.5
 _FORMAT = "ovs3d-similarity-1"
 # How much nearer to the average camera than to any real one content may lie and still count.
 _MAX_CLOSER = 4.0
+# Cameras face forward that look less than 45 degrees away from their mean direction. (Those that
+# look down at something from all around agree on one direction too: down.)
+_MIN_FORWARD = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,25 +79,31 @@ def unit_scene(
 ) -> tuple[Similarity, Bounds]:
     """Find the map to the unit scene, and the scene's bounds there.
 
-    The average camera (mean position, mean forward and mean down axis, as LLFF's `poses_avg`)
-    becomes the origin. The scale makes 1 a near plane for every view and, so that normalised
-    device coordinates work, for the average camera too.
+    Where all cameras face forward, the average camera (mean position, mean forward and mean down
+    axis, as LLFF's `poses_avg`) becomes the origin, and the scale makes 1 a near plane for every
+    view and, so that normalised device coordinates work, for the average camera too. Otherwise the
+    point that the cameras look at becomes the origin, their mean down axis +y, and the most
+    level of them looks along +z.
 
     Args:
         world_from_camera: `[V, 3, 4]`, any frame.
         points: `[P, 3]`, sparse points in that frame.
         seen: for each view the indices of the points that it sees.
     """
-    recentre = _average_camera(world_from_camera)
+    forward = _face_forward(world_from_camera)
+    recentre = (_average_camera if forward else _looked_at)(world_from_camera)
     poses, moved = recentre.poses(world_from_camera), recentre.points(points)
     depths = np.concatenate(
         [(moved[index] - pose[:, 3]) @ pose[:, 2] for pose, index in zip(poses, seen, strict=True)]
     )
     near, far = np.percentile(depths, [OUTLIERS, 100 - OUTLIERS])
-    # Seen from the average camera. Means something only if all cameras face forward; limited, so
-    # that cameras around an object, whose average stands inside it, do not blow the scene up.
-    average_near = max(float(np.percentile(moved[:, 2], OUTLIERS)), near / _MAX_CLOSER)
-    scale = 1 / (NEAR_MARGIN * min(near, average_near))
+    nearest = near
+    if forward:
+        # Seen from the average camera; limited, so that few points right before it cannot blow
+        # the scene up.
+        average_near = max(float(np.percentile(moved[:, 2], OUTLIERS)), near / _MAX_CLOSER)
+        nearest = min(near, average_near)
+    scale = 1 / (NEAR_MARGIN * nearest)
     similarity = Similarity(scale, recentre.rotation, scale * recentre.translation)
     lower, upper = np.percentile(similarity.points(points), [OUTLIERS, 100 - OUTLIERS], axis=0)
     return similarity, Bounds(
@@ -105,6 +114,22 @@ def unit_scene(
     )
 
 
+def focus(world_from_camera: Array) -> Array:
+    """Return the point `[3]` nearest to the optical axes of poses `[V, 3, 4]` (least squares)."""
+    centres, axes = world_from_camera[:, :, 3], world_from_camera[:, :, 2]
+    # What is left of a vector across each axis.
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    right = (across @ centres[:, :, None]).sum(axis=0)
+    solution: Array = np.linalg.lstsq(across.sum(axis=0), right[:, 0], rcond=None)[0]
+    return solution
+
+
+def _face_forward(world_from_camera: Array) -> bool:
+    axes = world_from_camera[:, :, 2]
+    mean = axes.mean(axis=0)
+    return bool((axes @ mean > _MIN_FORWARD * np.linalg.norm(mean)).all())
+
+
 def _average_camera(world_from_camera: Array) -> Similarity:
     centre = world_from_camera[:, :, 3].mean(axis=0)
     forward = world_from_camera[:, :, 2].mean(axis=0)
@@ -113,3 +138,14 @@ def _average_camera(world_from_camera: Array) -> Similarity:
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])
     return Similarity(1.0, rotation, -rotation @ centre)
+
+
+def _looked_at(world_from_camera: Array) -> Similarity:
+    down = world_from_camera[:, :, 1].mean(axis=0)
+    down /= np.linalg.norm(down)
+    axes = world_from_camera[:, :, 2]
+    # The camera that looks most level: one that looks straight down has no direction.
+    right = np.cross(down, axes[np.abs(axes @ down).argmin()])
+    right /= np.linalg.norm(right)
+    rotation = np.stack([right, down, np.cross(right, down)])
+    return Similarity(1.0, rotation, -rotation @ focus(world_from_camera))

@@ -1,14 +1,16 @@
-"""Where a scene lives: the map from world rays to straight segments in the grid cube [-1, 1]^3.
+"""Where a scene lives: the map from the world to the grid cube [-1, 1]^3.
 
-Two spaces, both of which keep straight lines straight:
+Three spaces. The first two keep straight lines straight:
 
 - `ndc`, for forward-facing scenes: normalised device coordinates of a reference camera at the
   origin (NeRF, Mildenhall et al. 2020, Appendix C, in OpenCV axes):
   `(2 fx / W * x / z, 2 fy / H * y / z, 1 - 2 n / z)` with near plane n = 1, so that z = n maps to
   -1 and infinity to 1. Voxels are as fine as pixels on every depth.
 - `bounded`: a box in the world.
+- `contracted`, for everything else: an inner box of the world stays as it is, and all of space
+  around it is drawn into a shell about it (`ovs3d.scene.contraction`).
 
-The box that the rays of the cameras fill in these coordinates is stretched to the cube.
+The box that the scene fills in these coordinates is stretched to the cube.
 """
 
 from dataclasses import asdict, dataclass
@@ -17,15 +19,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ovs3d.scene.cameras import Cameras
+from ovs3d.scene.contraction import contract, expand
 
 NEAR_PLANE = 1.0
 """Near plane of the NDC map; stage poses scales the world so that nothing lies in front of it."""
-
-_FAR_MARGIN = 4 / 3
-# A ray nearer than this to perpendicular (cosine with the +z axis) does not face forward.
-_MIN_FORWARD = 0.15
-_BOX_MARGIN = 0.1
 
 Triple = tuple[float, float, float]
 Grid = tuple[int, int, int]
@@ -37,22 +34,26 @@ class Space:
 
     Attributes:
         kind: the coordinates that `lower` and `upper` are in.
-        lower: lower corner of the cube, in NDC or world coordinates.
+        lower: lower corner of the cube, in NDC, world or contracted coordinates.
         upper: upper corner.
-        slope: 2 fx / W and 2 fy / H of the reference camera; unused by `bounded`.
+        slope: 2 fx / W and 2 fy / H of the reference camera; used by `ndc` alone.
         extent: lengths of the cube's sides by which voxels are cubes (NDC: x, y in equal pixels).
         near: rays start no closer to their camera than this depth; unused by `ndc`.
+        centre: middle of the inner box, world; used by `contracted` alone.
+        radius: half the inner box's sides, which contraction takes as its units; likewise.
     """
 
-    kind: Literal["ndc", "bounded"]
+    kind: Literal["ndc", "bounded", "contracted"]
     lower: Triple
     upper: Triple
     slope: tuple[float, float]
     extent: Triple
     near: float
+    centre: Triple = (0.0, 0.0, 0.0)
+    radius: Triple = (1.0, 1.0, 1.0)
 
     def segments(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the part of each ray that lies in the cube.
+        """Return the part of each ray that lies in the cube; not for `contracted`.
 
         Args:
             origins: `[R, 3]`, world.
@@ -72,13 +73,20 @@ class Space:
 
     def from_world(self, points: Tensor) -> Tensor:
         """Map world points `[N, 3]` to grid coordinates; NDC needs z > 0."""
-        return self._from_raw(self._project(points) if self.kind == "ndc" else points)
+        if self.kind == "ndc":
+            points = self._project(points)
+        elif self.kind == "contracted":
+            centre, radius = points.new_tensor(self.centre), points.new_tensor(self.radius)
+            points = contract((points - centre) / radius)
+        return self._from_raw(points)
 
     def to_world(self, points: Tensor) -> Tensor:
         """Map grid coordinates `[N, 3]` to the world."""
         raw = self._to_raw(points)
         if self.kind == "bounded":
             return raw
+        if self.kind == "contracted":
+            return expand(raw) * raw.new_tensor(self.radius) + raw.new_tensor(self.centre)
         # At the far end of the cube depth may be infinite; keep it finite for later sums.
         z = 2 * NEAR_PLANE / (1 - raw[:, 2]).clamp_min(1e-6)
         slope = raw.new_tensor(self.slope)
@@ -98,7 +106,7 @@ class Space:
         if self.kind == "ndc":
             z = 2 * NEAR_PLANE / (1 - self._to_raw(points, axis=2)).clamp_min(1e-6)
             return (z - origins[:, 2]) / directions[:, 2]
-        offsets = self._to_raw(points) - origins
+        offsets = self.to_world(points) - origins
         return (offsets * directions).sum(dim=1) / directions.square().sum(dim=1)
 
     def grid(self, voxels: int) -> Grid:
@@ -156,55 +164,6 @@ class Space:
         if axis is not None:
             points, lower, upper = points[:, axis], lower[axis], upper[axis]
         return (points + 1) * ((upper - lower) / 2) + lower
-
-
-def choose_space(cameras: Cameras, kind: Literal["auto", "ndc", "bounded"]) -> Space:
-    """Choose the space of a scene and fit it to its cameras.
-
-    Args:
-        cameras: registered cameras, in the unit scene.
-        kind: `auto` takes `ndc` if every ray of every camera faces along the world's +z.
-    """
-    origins, directions = _border_rays(cameras)
-    forward = directions[:, 2] / directions.norm(dim=1)
-    if kind == "ndc" or (kind == "auto" and bool((forward > _MIN_FORWARD).all())):
-        return _fit_ndc(cameras, origins, directions)
-    return _fit_box(cameras)
-
-
-def _fit_ndc(cameras: Cameras, origins: Tensor, directions: Tensor) -> Space:
-    fx, fy = cameras.intrinsics[:, :2].mean(dim=0).tolist()
-    slope = (2 * fx / cameras.width, 2 * fy / cameras.height)
-    aspect = slope[0] / slope[1]
-    whole = Space("ndc", (-1.0,) * 3, (1.0,) * 3, slope, (1.0,) * 3, NEAR_PLANE)
-    first, vanishing, _ = whole._ndc_ends(origins, directions)
-    far = max(cameras.far, float(cameras.points_max[2])) * _FAR_MARGIN
-    z_far = 1 - 2 * NEAR_PLANE / max(far, 2 * NEAR_PLANE)
-    last = first + (vanishing - first) * ((z_far + 1) / 2)
-    ends = torch.cat([first, last])
-    low, high = ends.amin(dim=0).tolist(), ends.amax(dim=0).tolist()
-    lower, upper = (low[0], low[1], -1.0), (high[0], high[1], z_far)
-    extent = (high[0] - low[0], (high[1] - low[1]) * aspect, z_far + 1)
-    return Space("ndc", lower, upper, slope, extent, NEAR_PLANE)
-
-
-def _fit_box(cameras: Cameras) -> Space:
-    low, high = cameras.points_min, cameras.points_max
-    margin = (high - low) * _BOX_MARGIN
-    lower, upper = (low - margin).tolist(), (high + margin).tolist()
-    extent = tuple(b - a for a, b in zip(lower, upper, strict=True))
-    near = cameras.near * (1 - _BOX_MARGIN)
-    return Space("bounded", tuple(lower), tuple(upper), (1.0, 1.0), extent, near)
-
-
-def _border_rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
-    """Return the rays through corners and side centres of all photos, float64 `[8 V, 3]` twice."""
-    x, y = float(cameras.width), float(cameras.height)
-    steps = [(0, 0), (0.5, 0), (1, 0), (1, 0.5), (1, 1), (0.5, 1), (0, 1), (0, 0.5)]
-    xy = torch.tensor([(a * x, b * y) for a, b in steps])
-    rays = [cameras.rays(view, xy) for view in cameras.views]
-    origins = torch.cat([origin for origin, _ in rays]).double()
-    return origins, torch.cat([direction for _, direction in rays]).double()
 
 
 def _clip(start: Tensor, end: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from ovs3d.field.model import Field, FieldConfig
 from ovs3d.params import DistillParams
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import pixel_centres
-from ovs3d.scene.space import choose_space
+from ovs3d.scene.fit_space import choose_space
 from tests.distill.params import distill_params
 from tests.synthetic import LABELS, SyntheticScene
 

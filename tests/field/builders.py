@@ -43,6 +43,24 @@ def lump(grid: Grid = (6, 5, 7), **changes: object) -> Field:
     return field
 
 
+@torch.no_grad()
+def balls(space: Space, grid: Grid, *centres_and_radii: tuple[float, float, float, float]) -> Field:
+    """Return a field with opaque balls (centre and radius, world) in empty space."""
+    field = fog(grid, space, density_ranks=(grid[2], 1, 1), opacity_threshold=1e-3, step_voxels=1.0)
+    axes = [torch.linspace(-1, 1, nodes) for nodes in grid]
+    nodes = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).view(-1, 3)
+    world = space.to_world(nodes)
+    full = torch.zeros(len(nodes), dtype=torch.bool)
+    for *centre, radius in centres_and_radii:
+        full |= (world - torch.tensor(centre)).norm(dim=1) < radius
+    for table in (*field.density.planes, *field.density.lines):
+        table.zero_()
+    # One component of the xy plane for every node along z holds any values.
+    field.density.planes[0].copy_(torch.where(full, 40.0, -20.0).view(grid))
+    field.density.lines[0].copy_(torch.eye(grid[2]))
+    return field
+
+
 def random_rays(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return rays from z = -1.5 that look along +z; directions have z = 1."""
     generator = torch.Generator().manual_seed(seed)

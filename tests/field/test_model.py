@@ -55,7 +55,7 @@ def test_optical_depth_by_hand() -> None:
     field = lump()
     # The empty part has raw density -20 everywhere: softplus(-23) = e^-23; 25 * 0.5 steps of 2 / n.
     empty = torch.tensor([[-1.0, 1.0, -1.0]])
-    n = (6 * 5 * 7) ** (1 / 3)
+    n = (5 * 4 * 6) ** (1 / 3)
     expected = torch.tensor([-23.0]).exp() * 25 * 0.5 * 2 / n
     torch.testing.assert_close(field.optical_depth(empty).detach(), expected, rtol=1e-3, atol=0)
     # Node (2, 1, 4): -20 + 60 - 3 = 37, which softplus leaves as it is.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ovs3d.scene.normalise import NEAR_MARGIN, Array, Similarity, unit_scene
+from ovs3d.scene.normalise import NEAR_MARGIN, Array, Similarity, focus, unit_scene
 from tests.pose_errors import align_similarity, pose_errors
 
 RNG_SEED = 3
@@ -61,19 +61,40 @@ def test_one_camera_ahead_of_the_others_keeps_depth_one_in_front_of_the_average(
     assert bounds.near == pytest.approx(9 / 4)
 
 
-def test_cameras_around_an_object_keep_a_sane_scale() -> None:
-    """The average camera stands inside the object; its depths must not set the scale."""
-    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+def ring_of_cameras(centre: Array, pitch: float = 0.3) -> Array:
+    """Return 12 poses around a point that look down at it, y down, at a distance of 5."""
     poses = np.zeros((12, 3, 4))
-    for pose, angle in zip(poses, angles, strict=True):
-        forward = np.array([np.sin(angle), 0.3, np.cos(angle)]) / np.hypot(1, 0.3)
+    for pose, angle in zip(poses, np.linspace(0, 2 * np.pi, 12, endpoint=False), strict=True):
+        forward = np.array([np.sin(angle), pitch, np.cos(angle)]) / np.hypot(1, pitch)
         right = np.array([np.cos(angle), 0, -np.sin(angle)])
-        pose[:] = np.stack([right, np.cross(forward, right), forward, -5 * forward], axis=1)
-    points = np.random.default_rng(RNG_SEED).uniform(-0.5, 0.5, (500, 3))
+        axes = [right, np.cross(forward, right), forward, centre - 5 * forward]
+        pose[:] = np.stack(axes, axis=1)
+    return poses
+
+
+@pytest.mark.parametrize("pitch", [0.0, 0.3, 0.9])
+def test_cameras_around_an_object_have_it_at_the_origin(pitch: float) -> None:
+    centre = np.array([3.0, -2.0, 7.0])
+    turned = Similarity(1.0, turn(0.8), np.zeros(3))
+    poses = turned.poses(ring_of_cameras(centre, pitch))
+    points = turned.points(centre + np.random.default_rng(RNG_SEED).uniform(-0.5, 0.5, (500, 3)))
     similarity, bounds = unit_scene(poses, points, all_seen(poses, points))
-    distance = np.linalg.norm(similarity.poses(poses)[:, :, 3].std(axis=0))
-    assert 1 <= bounds.near < bounds.far < 8
-    assert 1 < distance < 10
+    moved = similarity.poses(poses)
+    assert np.allclose(similarity.points(turned.points(centre[None])), 0)
+    # Down is down again, and the nearest point lies behind depth 1.
+    down = moved[:, :, 1].mean(axis=0)
+    assert np.allclose(down / np.linalg.norm(down), [0, 1, 0])
+    assert bounds.near == pytest.approx(1)
+    assert np.allclose(np.linalg.norm(moved[:, :, 3], axis=1), 5 * similarity.scale)
+    assert 1 / 5 < similarity.scale < 1 / (NEAR_MARGIN * 4)
+
+
+def test_focus_is_the_point_nearest_to_the_axes() -> None:
+    poses = np.tile(np.eye(3, 4), (2, 1, 1))
+    # One axis along z through (1, 0, 0), one along x through (0, 2, 5): nearest at (1, 1, 5).
+    poses[0, :, 3] = [1, 0, -9]
+    poses[1] = np.array([[0, 0, 1, 8], [0, 1, 0, 2], [-1, 0, 0, 5]])
+    assert np.allclose(focus(poses), [1, 1, 5])
 
 
 def test_unit_scene_does_not_depend_on_the_frame_of_the_input() -> None:

@@ -1,15 +1,27 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.space import Space, choose_space
+from ovs3d.scene.fit_space import choose_space
+from ovs3d.scene.space import Space
 from tests.synthetic import SyntheticScene
 
 NDC = Space("ndc", (-1.0, -1.0, -1.0), (3.0, 2.0, 0.0), (2.0, 3.0), (4.0, 3.0, 1.0), 1.0)
+SHELL = Space(
+    "contracted",
+    (-1.5, -2.0, -1.8),
+    (2.0, 1.2, 1.8),
+    (1.0, 1.0),
+    (3.5, 3.2, 3.6),
+    0.5,
+    centre=(1.0, 0.0, 2.0),
+    radius=(1.0, 0.5, 2.0),
+)
 BOX = Space("bounded", (-2.0, -1.0, 0.0), (2.0, 1.0, 8.0), (1.0, 1.0), (4.0, 2.0, 8.0), 0.5)
 
 
@@ -20,8 +32,8 @@ def rays_of(cameras: Cameras) -> tuple[Tensor, Tensor]:
     return torch.cat([o for o, _ in rays]).double(), torch.cat([d for _, d in rays]).double()
 
 
-def ring(count: int = 6, radius: float = 4.0) -> Cameras:
-    """Return cameras around the origin that look at it, y down."""
+def ring(count: int = 6, radius: float = 4.0, reach: float = 2.0) -> Cameras:
+    """Return cameras around the origin that look at it, y down; `reach` is the last point's z."""
     poses = []
     for angle in torch.arange(count, dtype=torch.float64) * (2 * torch.pi / count):
         forward = torch.stack([-angle.sin(), angle * 0, angle.cos()])
@@ -39,7 +51,7 @@ def ring(count: int = 6, radius: float = 4.0) -> Cameras:
         near=2.0,
         far=6.0,
         points_min=torch.tensor([-1.0, -0.5, -1.0], dtype=torch.float64),
-        points_max=torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64),
+        points_max=torch.tensor([1.0, 0.5, reach], dtype=torch.float64),
     )
 
 
@@ -63,7 +75,16 @@ def test_box_by_hand() -> None:
     torch.testing.assert_close(BOX.from_world(points), expected)
 
 
-@pytest.mark.parametrize("space", [NDC, BOX], ids=["ndc", "bounded"])
+def test_contraction_by_hand() -> None:
+    points = torch.tensor([[1.5, 0.25, 3.0], [5.0, 0.0, 2.0], [1.0, -2.0, 6.0]])
+    # In inner radii about the centre: (0.5, 0.5, 0.5), (4, 0, 0), (0, -4, 2).
+    raw = torch.tensor([[0.5, 0.5, 0.5], [1.75, 0.0, 0.0], [0.0, -1.75, 0.875]])
+    lower, upper = torch.tensor(SHELL.lower), torch.tensor(SHELL.upper)
+    expected = 2 * (raw - lower) / (upper - lower) - 1
+    torch.testing.assert_close(SHELL.from_world(points), expected)
+
+
+@pytest.mark.parametrize("space", [NDC, BOX, SHELL], ids=["ndc", "bounded", "contracted"])
 def test_there_and_back(space: Space) -> None:
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(200, 3, generator=generator, dtype=torch.float64)
@@ -101,7 +122,7 @@ def test_box_segments_follow_the_rays(scene: SyntheticScene) -> None:
     check_segments(choose_space(ring(), "auto"), ring())
 
 
-@pytest.mark.parametrize("kind", ["ndc", "bounded"])
+@pytest.mark.parametrize("kind", ["ndc", "bounded", "contracted"])
 def test_depths_are_those_of_the_camera(kind: str, scene: SyntheticScene) -> None:
     cameras = scene.cameras
     space = choose_space(cameras, kind)  # type: ignore[arg-type]
@@ -163,6 +184,29 @@ def test_auto_takes_a_box_around_the_points_for_a_ring() -> None:
     assert space.extent == pytest.approx((2.4, 1.2, 3.6))
 
 
+def test_auto_contracts_where_points_lie_farther_out_than_the_cameras() -> None:
+    assert choose_space(ring(reach=3.9), "auto").kind == "bounded"
+    space = choose_space(ring(reach=6.0), "auto")
+    assert space.kind == "contracted"
+    # Half the cameras' distance, 2, or the points and a tenth of their sides, if that is less.
+    assert space.centre == pytest.approx((0.0, 0.0, (2.0 - 1.7) / 2))
+    assert space.radius == pytest.approx((1.2, 0.6, (2.0 + 1.7) / 2))
+    # Twice as far as the last point: 2 (6 - 0.15) / 1.85 radii.
+    assert space.upper[2] == pytest.approx(2 - 1.85 / (2 * 5.85))
+    assert space.upper[0] == pytest.approx(2 - 1.2 / 2)
+    assert space.near == pytest.approx(1.8)
+    assert choose_space(ring(reach=6.0), "bounded").kind == "bounded"
+    assert choose_space(ring(), "contracted").kind == "contracted"
+
+
+def test_the_inner_box_is_never_flat() -> None:
+    cameras = ring(reach=6.0)
+    flat = replace(cameras, points_max=cameras.points_max * torch.tensor([1.0, -1.0, 1.0]))
+    space = choose_space(flat, "auto")
+    assert space.radius[1] == pytest.approx(2.0)
+    assert float(space.from_world(torch.zeros(1, 3)).abs().max()) < 1
+
+
 @pytest.mark.parametrize(
     ("voxels", "grid"),
     [(8 * 64, (8, 4, 16)), (64, (4, 2, 8)), (1, (2, 2, 2))],
@@ -171,7 +215,9 @@ def test_grid_has_cubic_voxels(voxels: int, grid: tuple[int, int, int]) -> None:
     assert BOX.grid(voxels) == grid  # sides 4, 2, 8
 
 
-@pytest.mark.parametrize("make", [lambda: NDC, lambda: BOX, lambda: choose_space(ring(), "auto")])
+@pytest.mark.parametrize(
+    "make", [lambda: NDC, lambda: BOX, lambda: SHELL, lambda: choose_space(ring(), "auto")]
+)
 def test_space_survives_json(make: Callable[[], Space]) -> None:
     space = make()
     assert Space.from_dict(json.loads(json.dumps(space.to_dict()))) == space

@@ -1,5 +1,7 @@
 """Builds a scene description in Blender."""
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 from mathutils import Matrix
@@ -68,14 +70,15 @@ def add_object(spec: ObjectSpec, index: int) -> bpy.types.Object:
 def add_background(spec: BackgroundSpec, index: int, scene: SceneSpec) -> None:
     """Add the table or the wall as planes that fill the picture from every view."""
     distance = scene.wall_distance
-    material = surface(spec)
     if spec.role == "ground":
         front, side = (-distance, distance) if scene.enclosed else (-9, 14)
         corners = [(-side, front), (side, front), (side, distance), (-side, distance)]
-        _add_plane(spec.role, corners, material).pass_index = index
+        _add_plane(spec.role, corners, surface(spec)).pass_index = index
         return
     half = distance / WALL_SCALE if scene.enclosed else 14
     for turn in range(4 if scene.enclosed else 1):
+        # Walls of one picture would be matched with each other by structure from motion.
+        material = surface(replace(spec, texture_seed=spec.texture_seed + turn))
         wall = _add_plane(spec.role, [(-half, 0), (half, 0), (half, 9), (-half, 9)], material)
         wall.pass_index = index
         # Upright, so that its texture space keeps x across and y up.
