@@ -51,12 +51,16 @@ def load_tensors(
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             header = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+            if not isinstance(header, dict):
+                raise ValueError(f"metadata {_KEY} is no mapping")
             found = f"{header.get('kind', 'file')} of version {header.get('version', 'unknown')}"
             if (header.get("kind"), header.get("version")) != (kind, _VERSION):
                 raise StoreError(
                     f"{path}: holds a {found}, expected a {kind} of version {_VERSION}; "
                     f"run the stage that writes it again"
                 )
+            if not isinstance(header.get("config"), dict):
+                raise ValueError("no configuration")
             return {name: file.get_tensor(name) for name in file.keys()}, header["config"]  # noqa: SIM118
     except (SafetensorError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
@@ -95,7 +99,7 @@ def field_from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any])
     try:
         field = Field(FieldConfig.from_dict(dict(config)), device="meta")
         field.load_state_dict(dict(tensors), assign=True)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise StoreError(f"tensors and configuration are not those of a field ({reason})") from None
     field.update_occupancy()

@@ -25,6 +25,7 @@ LOG_EVERY = 50
 
 # Total variation is smooth in time: every fourth iteration, four times as strong, does the same.
 _TV_EVERY = 4
+# So are the densities by which samples are left out.
 _TABLE_EVERY = 4
 
 
@@ -101,7 +102,7 @@ class _Trainer:
         self.sampler = BatchSampler(len(pool), params.batch, self.generator)
         config = FieldConfig(
             space=space,
-            grid=space.grid(params.voxels_start),
+            grid=space.grid(voxels_after(params, 0)),
             density_ranks=params.density_ranks,
             appearance_ranks=params.appearance_ranks,
             appearance_dim=params.appearance_dim,
@@ -112,7 +113,7 @@ class _Trainer:
         )
         self.field = Field(config, self.generator)
         self.optimizer = self._new_optimizer()
-        # Densities by which samples are left out; a few iterations old.
+        # Densities by which samples are left out; some iterations old.
         self._table: Tensor | None = None
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
@@ -140,6 +141,7 @@ class _Trainer:
             "config": self.field.config.to_dict(),
             "field": self.field.state_dict(),
             "occupancy": self.field.occupancy,
+            "table": self._table,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "order": self.sampler.order,
@@ -151,6 +153,7 @@ class _Trainer:
         self.field = Field(FieldConfig.from_dict(state["config"]), device=device)
         self.field.load_state_dict(state["field"])
         self.field.occupancy = state["occupancy"]
+        self._table = state["table"]
         self.optimizer = self._new_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
@@ -212,7 +215,10 @@ class _Trainer:
 
 
 def voxels_after(params: ReconstructParams, step: int) -> int:
-    """Return the number of voxels once the growth at `step` is done: even steps in log space."""
+    """Return the number of voxels once the growth at `step` is done: even steps in log space.
+
+    Without `upsample_at` the grid has `voxels_end` from the start.
+    """
     done = sum(at <= step for at in params.upsample_at)
     if done == len(params.upsample_at):
         return params.voxels_end

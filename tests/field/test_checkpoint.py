@@ -82,6 +82,24 @@ def test_foreign_safetensors_are_named(tmp_path: Path) -> None:
         load_field(path)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "3",
+        "[]",
+        '{"kind": "field", "version": "1"}',
+        '{"kind": "field", "version": "1", "config": 3}',
+    ],
+)
+def test_header_made_by_hand_is_named(header: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "odd.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"ovs3d": header})
+    with pytest.raises(StoreError, match=r"odd\.safetensors: "):
+        load_field(path)
+
+
 def test_missing_tensor_is_named(tmp_path: Path) -> None:
     path = tmp_path / "part.safetensors"
     field = fog()
@@ -97,6 +115,10 @@ def test_another_shape_is_an_error() -> None:
         field_from_tensors(small.state_dict(), large.config.to_dict())
 
 
-def test_another_configuration_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "changes", [{"colour": "red"}, {"space": 3}, {"grid": "small"}, {"grid": 3}]
+)
+def test_another_configuration_is_an_error(changes: dict[str, object]) -> None:
+    field = fog()
     with pytest.raises(StoreError, match="not those of a field"):
-        field_from_tensors(fog().state_dict(), {"colour": "red"})
+        field_from_tensors(field.state_dict(), {**field.config.to_dict(), **changes})

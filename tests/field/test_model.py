@@ -75,6 +75,22 @@ def test_density_without_a_table_is_the_same(monkeypatch: pytest.MonkeyPatch) ->
     torch.testing.assert_close(field.optical_depth(points), with_table)
 
 
+def test_few_and_many_points_have_the_same_density_and_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    field = fog((17, 15, 19))
+    points = torch.rand(60, 3, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    gradients = []
+    for nodes_per_point in (1, 10_000):  # planes and lines; a table
+        monkeypatch.setattr(model, "_NODES_PER_POINT", nodes_per_point)
+        depth = field.optical_depth(points)
+        tables = [*field.density.planes, *field.density.lines]
+        gradients.append([depth.detach(), *torch.autograd.grad(depth.square().sum(), tables)])
+    for direct, through_table in zip(*gradients, strict=True):
+        scale = float(direct.abs().max())
+        torch.testing.assert_close(through_table, direct, rtol=0, atol=1e-5 * scale)
+
+
 def test_an_upsampled_field_renders_nearly_the_same() -> None:
     field = fog((17, 15, 19))
     finer = field.upsampled((33, 29, 37))

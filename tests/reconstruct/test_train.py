@@ -148,3 +148,8 @@ def test_voxels_grow_evenly_in_log_space() -> None:
     params = small_params(voxels_start=1000, voxels_end=64_000, upsample_at=(10, 20, 30))
     grown = [voxels_after(params, step) for step in (1, 9, 10, 19, 20, 29, 30, 99)]
     assert grown == [1000, 1000, 4000, 4000, 16_000, 16_000, 64_000, 64_000]
+
+
+def test_a_grid_that_does_not_grow_has_its_final_size(scene: SyntheticScene, images: Path) -> None:
+    field, _ = run(scene, images, iterations=1, upsample_at=())
+    assert field.config.grid == field.space.grid(20**3)
