@@ -160,7 +160,7 @@ class Tensorf(nn.Module):
         nodes = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).view(-1, 3)
         step = _DISTANCE_SCALE * _STEP_VOXELS * 2 / (math.prod(n - 1 for n in self.grid) ** (1 / 3))
         alpha = torch.cat(
-            [1 - torch.exp(-self._density(part) * step) for part in nodes.split(_NODES_PER_CHUNK)]
+            [1 - torch.exp(-self._density(p) * step) for p in torch.split(nodes, _NODES_PER_CHUNK)]
         ).view(1, 1, *self.grid)
         widened = functional.max_pool3d(alpha, kernel_size=3, stride=1, padding=1)
         # grid_sample counts the last axis as x.
