@@ -96,7 +96,9 @@ def _fast_types(device: torch.device) -> tuple[torch.dtype, ...]:
     if device.type == "cuda":
         modern = torch.cuda.get_device_capability(device) >= _TENSOR_CORES
         return (torch.float16, torch.bfloat16) if modern else ()
-    # Older versions of torch cannot say what the CPU has.
-    has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return (torch.bfloat16,) if fast else ()
+    if device.type == "cpu":
+        # Older versions of torch cannot say what the CPU has.
+        has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        if any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")):
+            return (torch.bfloat16,)
+    return ()

@@ -58,7 +58,7 @@ class ClipEncoder:
         side = (self.image_size, self.image_size)
         probes = interpolate(coarse, side, mode="bilinear").to(self.mean.device)
         return lowest_precision(
-            self.mean.device, lambda dtype: self._embed(self.preprocess(probes), dtype)
+            self.mean.device, lambda dtype: self.embed(self._normalise(probes.clone()), dtype)
         )
 
     def encode_windows(self, photo: Tensor, boxes: Tensor) -> Tensor:
@@ -72,8 +72,18 @@ class ClipEncoder:
         Returns:
             [M, dim] float32 unit vectors on the encoder's device.
         """
-        squares = self.preprocess(resize_windows(photo, boxes, self.image_size))
-        return self._embed(squares, self.precision)
+        return self.embed(self.prepare(photo, boxes), self.precision)
+
+    def prepare(self, photo: Tensor, boxes: Tensor) -> Tensor:
+        """Cut, resize and normalise windows: [M, 3, image_size, image_size] for `embed`."""
+        return self._normalise(resize_windows(photo, boxes, self.image_size))
+
+    @torch.no_grad()
+    def embed(self, squares: Tensor, precision: torch.dtype) -> Tensor:
+        """Run the image tower in a precision: [M, dim] float32 unit vectors."""
+        with autocast(squares.device, precision):
+            vectors = self.model.encode_image(squares)  # type: ignore[operator]
+        return normalize(vectors.float(), dim=-1)
 
     @torch.no_grad()
     def encode_text(self, labels: Sequence[str], templates: Sequence[str]) -> Tensor:
@@ -101,16 +111,9 @@ class ClipEncoder:
         vectors = torch.cat(parts).view(len(labels), len(templates), self.dim)
         return normalize(vectors.mean(dim=1), dim=-1)
 
-    def preprocess(self, squares: Tensor) -> Tensor:
-        """Turn [M, 3, h, w] float values of 0..255 into what the image tower takes."""
-        scaled = torch.addcmul(-self.mean / self.std, squares, 1 / (255 * self.std))
-        return scaled.contiguous(memory_format=torch.channels_last)
-
-    @torch.no_grad()
-    def _embed(self, squares: Tensor, precision: torch.dtype) -> Tensor:
-        with autocast(squares.device, precision):
-            vectors = self.model.encode_image(squares)  # type: ignore[operator]
-        return normalize(vectors.float(), dim=-1)
+    def _normalise(self, squares: Tensor) -> Tensor:
+        """Turn [M, 3, h, w] values of 0..255, in place, into what the image tower takes."""
+        return squares.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
 
     def _encode_tokens(self, tokens: Tensor) -> Tensor:
         vectors = self.model.encode_text(tokens)  # type: ignore[operator]

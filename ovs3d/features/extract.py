@@ -33,7 +33,7 @@ class ExtractReport:
         resumed: how many of them were in the store already.
         items: windows or tokens per view.
         dim: length of an embedding or token.
-        seconds: of this run, model loading included.
+        seconds: of this run, after the model was loaded.
         precision: that the encoder computed in.
         store_bytes: size of the store.
         dense_bytes: size of the same features as one float32 vector per pixel (and scale).

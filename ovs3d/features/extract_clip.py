@@ -50,8 +50,9 @@ def extract_clip(
         WeightsError: the model cannot be loaded.
         SceneError: a photo cannot be decoded.
     """
-    started = time.perf_counter()
     encoder = clip.load_clip(params.model, params.weights, device)
+    precision = precision_name(encoder.precision)
+    started = time.perf_counter()
     views = evenly_spaced(len(photos), params.views)
     digests = {view: digest(photos.paths[view]) for view in views}
     size = shrunk_size(photos, params.downscale, 1, "clip_features")
@@ -66,7 +67,7 @@ def extract_clip(
         attributes = {
             "code": code_digest(clip, crops, windows, dataset, sys.modules[__name__]),
             "encoder_digest": encoder.digest,
-            "precision": precision_name(encoder.precision),
+            "precision": precision,
             "dim": encoder.dim,
             "size": size,
             "windows_per_scale": counts,
@@ -99,7 +100,7 @@ def extract_clip(
         items=boxes.shape[1],
         dim=encoder.dim,
         seconds=time.perf_counter() - started,
-        precision=precision_name(encoder.precision),
+        precision=precision,
         store_bytes=store.bytes_on_disk(),
         dense_bytes=len(views) * len(counts) * size[0] * size[1] * encoder.dim * FLOAT32_BYTES,
     )

@@ -46,15 +46,16 @@ def extract_dino(
         WeightsError: the model cannot be loaded.
         SceneError: a photo cannot be decoded.
     """
-    started = time.perf_counter()
     encoder = dino.load_dino(params.model, params.weights, device)
+    precision = precision_name(encoder.precision)
+    started = time.perf_counter()
     views = tuple(range(len(photos)))
     width, height = shrunk_size(photos, params.downscale, encoder.patch, "dino_features")
     grid = (height // encoder.patch, width // encoder.patch)
     attributes = {
         "code": code_digest(dino, dataset, sys.modules[__name__]),
         "encoder_digest": encoder.digest,
-        "precision": precision_name(encoder.precision),
+        "precision": precision,
         "dim": encoder.dim,
         "grid": grid,
         "patch": encoder.patch,
@@ -82,7 +83,7 @@ def extract_dino(
         items=grid[0] * grid[1],
         dim=encoder.dim,
         seconds=time.perf_counter() - started,
-        precision=precision_name(encoder.precision),
+        precision=precision,
         store_bytes=store.bytes_on_disk(),
         dense_bytes=len(views) * width * height * encoder.dim * FLOAT32_BYTES,
     )

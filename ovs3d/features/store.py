@@ -88,6 +88,14 @@ class FeatureStore(ViewStore):
             torch.from_numpy(self._boxes[rows]).to(device),
         )
 
+    def embeddings(self, view: int) -> NDArray[np.float16]:
+        """Return the embeddings of the windows of one view as [M, D].
+
+        Raises:
+            StoreError: the view is not in the store or cannot be read.
+        """
+        return self._read(view)
+
     def pixels(self, view: int, ys: Tensor, xs: Tensor) -> Tensor:
         """Return the features of pixels of one view, for callers that need a few.
 

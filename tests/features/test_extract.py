@@ -61,7 +61,7 @@ def test_extract_clip_embeds_every_window_of_the_photo(
     encoder = load_clip(clip_params.model, clip_params.weights, CPU)
     photo = load_photo(photos.paths[2], 1)
     expected = encoder.encode_windows(photo, torch.from_numpy(boxes).long() * 2)
-    np.testing.assert_allclose(store._read(2), expected, atol=1e-3)
+    np.testing.assert_allclose(store.embeddings(2), expected, atol=1e-3)
     assert (report.views, report.resumed, report.items, report.dim) == (4, 0, len(boxes), 16)
     assert report.dense_bytes == 4 * 2 * 48 * 36 * 16 * 4
     assert report.store_bytes == sum(map(len, contents(tmp_path).values()))
@@ -77,7 +77,7 @@ def test_extract_clip_can_crop_the_working_image(
     encoder = load_clip(clip_params.model, clip_params.weights, CPU)
     boxes = torch.from_numpy(store._boxes[1])
     expected = encoder.encode_windows(load_photo(photos.paths[1], 2), boxes)
-    np.testing.assert_allclose(store._read(1), expected, atol=1e-3)
+    np.testing.assert_allclose(store.embeddings(1), expected, atol=1e-3)
 
 
 def test_features_of_a_photo_do_not_depend_on_the_others(
@@ -89,7 +89,7 @@ def test_features_of_a_photo_do_not_depend_on_the_others(
     every, last = (FeatureStore.open(tmp_path / f"{name}.zarr") for name in ("all", "few"))
     np.testing.assert_array_equal(every._boxes[2:], last._boxes)
     for view in (0, 1):
-        np.testing.assert_array_equal(every._read(view + 2), last._read(view))
+        np.testing.assert_array_equal(every.embeddings(view + 2), last.embeddings(view))
     assert not np.array_equal(every._boxes[0], every._boxes[1])
 
 

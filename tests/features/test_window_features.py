@@ -4,9 +4,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cosine_similarity
 
+from benchmarks.naive.windows import dense_map
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice, windows
-from tests.features.naive import dense_map
 
 WIDTH, HEIGHT, DIM = 64, 48, 12
 DIVISORS = (3, 5)
