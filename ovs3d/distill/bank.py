@@ -20,7 +20,7 @@ from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
 
-_WEIGHT_THRESHOLD = 1e-3
+WEIGHT_THRESHOLD = 1e-3
 """Samples below weigh less than one part in a thousand of their ray and are not baked."""
 
 
@@ -115,7 +115,7 @@ def bake_rays(
     with progress(f"bake {what}", len(views), "views") as advance:
         for view in views:
             origin, direction = cameras.rays(view, xy)
-            parts.append(march(field, origin, direction, _WEIGHT_THRESHOLD))
+            parts.append(march(field, origin, direction, WEIGHT_THRESHOLD))
             directions.append(direction)
             advance()
     counts = torch.cat([part.offsets.diff() for part in parts])

@@ -129,7 +129,7 @@ class Distiller:
             advance(done)
             for step in range(done + 1, self.params.iterations + 1):
                 if step == self.params.joint_after + 1:
-                    self._start_joint_phase()
+                    self.start_joint_phase()
                 recent.append(self.step())
                 if step % LOG_EVERY == 0 or step == self.params.iterations:
                     means = torch.stack(recent).mean(0).tolist()
@@ -152,20 +152,29 @@ class Distiller:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a state."""
         if state["joint"]:
-            self._start_joint_phase()
+            self.start_joint_phase()
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
 
     def step(self) -> Tensor:
         """Do one iteration; return the terms in the order of `TERMS`, detached."""
-        terms = self.terms(self._draw_rays(), self._draw_patches())
+        terms = self.terms(*self.draw())
         self.optimizer.zero_grad(set_to_none=True)
         terms[0].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         for group in self.optimizer.param_groups:
             group["lr"] *= self.params.lr_decay ** (1 / self.params.iterations)
         return terms.detach()
+
+    def draw(self) -> tuple[Tensor, Tensor | None]:
+        """Draw what an iteration looks at: the arguments of `terms`."""
+        params, generator = self.params, self.generator
+        count, device = len(self.pixels), generator.device
+        pixels = torch.randint(count, (params.batch,), generator=generator, device=device)
+        if not (params.fda.positive or params.fda.negative):
+            return pixels, None
+        return pixels, self.tokens.patch_index(params.patches, params.patch_tokens, generator)
 
     def terms(self, pixels: Tensor, patches: Tensor | None) -> Tensor:
         """Return the terms of the loss in the order of `TERMS`, differentiable.
@@ -204,25 +213,11 @@ class Distiller:
         total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
         return torch.stack((total, color, feature, rda, fda))
 
-    def _draw_rays(self) -> Tensor:
-        return torch.randint(
-            len(self.pixels),
-            (self.params.batch,),
-            generator=self.generator,
-            device=self.generator.device,
-        )
-
-    def _draw_patches(self) -> Tensor | None:
-        params = self.params
-        if not (params.fda.positive or params.fda.negative):
-            return None
-        return self.tokens.patch_index(params.patches, params.patch_tokens, self.generator)
-
     def _color_loss(self, appearance: Appearance, samples: RaySamples, pixels: Tensor) -> Tensor:
         rendered = self.model.colors(appearance, samples, self.pixels.rays.directions[pixels])
         return color_loss(rendered, self.pixels.colors[pixels].float() / 255)
 
-    def _start_joint_phase(self) -> None:
+    def start_joint_phase(self) -> None:
         """Let appearance and colour head follow; density stays frozen for good."""
         self.joint = True
         self._constant_rays = None

@@ -1,0 +1,161 @@
+"""One iteration of distillation in both forms: equal scene, pixels, tokens and samples."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import Sample, timed
+from benchmarks.naive.distill import NaiveBatch, naive_terms
+from benchmarks.synthetic import Scene, make_distiller
+from ovs3d.device import adam, make_generator
+from ovs3d.distill.bank import WEIGHT_THRESHOLD, PixelBank
+from ovs3d.distill.model import Segmentation
+from ovs3d.params import DistillParams
+
+PHASES = ("first", "joint")
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What both forms get.
+
+    Attributes:
+        scene: made up.
+        params: section `distill`.
+        encoder: what the naive form runs on the patches' crops in every iteration, if anything.
+    """
+
+    scene: Scene
+    params: DistillParams
+    encoder: Callable[[], object] | None = None
+
+
+def naive(inputs: Inputs) -> Sample:
+    """Measure one iteration of each phase.
+
+    The encoder runs and is paid for, but tokens come from the store as in our form: otherwise the
+    two losses could not be compared.
+    """
+    model, params = inputs.scene.model, inputs.params
+    batch = naive_batch(inputs.scene, *draw(inputs.scene, params))
+    values: dict[str, Tensor] = {}
+    notes = {}
+    for phase in PHASES:
+        _unfreeze(model, joint=phase == "joint")
+        start = time.perf_counter()
+        if inputs.encoder:
+            inputs.encoder()
+        terms = naive_terms(model, params, batch, WEIGHT_THRESHOLD, phase == "joint")
+        found = gradients(model, terms)
+        notes[f"{phase} phase s"] = time.perf_counter() - start
+        values |= _named(phase, terms, found)
+        # Without its update, so that both phases start from the same parameters in both forms.
+        notes[f"{phase} phase s"] += _update_seconds(model, found)
+    return Sample(_mean(notes, params), values, notes)
+
+
+def ours(inputs: Inputs) -> Sample:
+    """Bake, then measure iterations of each phase."""
+    params, calls = inputs.params, 10
+    pixels, patches = draw(inputs.scene, params)
+    start = time.perf_counter()
+    distiller = make_distiller(inputs.scene, params)
+    baking = time.perf_counter() - start
+    untrained = {name: value.clone() for name, value in distiller.model.state_dict().items()}
+    values: dict[str, Tensor] = {}
+    notes = {}
+    for phase in PHASES:
+        if phase == "joint":
+            distiller.model.load_state_dict(untrained)
+            distiller.start_joint_phase()
+        terms = distiller.terms(pixels, patches)
+        values |= _named(phase, terms, gradients(distiller.model, terms))
+        notes[f"{phase} phase s"] = timed(distiller.step, calls)
+    notes["baking s"] = baking
+    notes["mean with baking s"] = _mean(notes, params) + baking / params.iterations
+    return Sample(_mean(notes, params), values, notes)
+
+
+def draw(scene: Scene, params: DistillParams) -> tuple[Tensor, Tensor]:
+    """Draw the pixels [B] and tokens [P, n] whose losses are compared."""
+    generator = make_generator(2, torch.device("cpu"))
+    count = len(scene.pixels["colors"])
+    pixels = torch.randint(count, (params.batch,), generator=generator)
+    views, height, width, _ = scene.tokens.shape
+    side = params.patch_tokens
+    corner = [
+        torch.randint(high, (params.patches, 1, 1), generator=generator)
+        for high in (views, height - side + 1, width - side + 1)
+    ]
+    step = torch.arange(side)
+    rows = corner[0] * height + corner[1] + step[:, None]
+    return pixels, (rows * width + corner[2] + step).flatten(1)
+
+
+def naive_batch(scene: Scene, pixels: Tensor, patches: Tensor) -> NaiveBatch:
+    """Collect what the naive form reads.
+
+    Pixel features stand for a look-up in dense maps, which are not made: they would take 1.17 GB a
+    view at the paper's size.
+
+    Args:
+        scene: made up.
+        pixels: int64 [B], pixel rays view after view.
+        patches: int64 [P, n], tokens view after view.
+    """
+    # No ray of this bank is read.
+    bank = PixelBank(rays=None, **scene.pixels)  # type: ignore[arg-type]
+    features, relevancy = bank.features_of(pixels)
+    centres = scene.cameras.world_from_camera[:, :, 3].float()
+    per_view, tokens_per_view = len(scene.xy), len(scene.token_xy)
+    return NaiveBatch(
+        origins=centres[pixels // per_view],
+        directions=_directions(scene, scene.xy)[pixels],
+        colors=bank.colors[pixels].float() / 255,
+        features=features,
+        relevancy=relevancy,
+        token_origins=centres[patches // tokens_per_view],
+        token_directions=_directions(scene, scene.token_xy)[patches],
+        tokens=scene.tokens.flatten(0, 2)[patches].float(),
+    )
+
+
+def gradients(model: Segmentation, terms: Tensor) -> dict[str, Tensor]:
+    """Return the gradients of the total, the first of the terms, by parameter."""
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    found = torch.autograd.grad(terms[0], list(named.values()))
+    return dict(zip(named, found, strict=True))
+
+
+def _directions(scene: Scene, xy: Tensor) -> Tensor:
+    return torch.cat([scene.cameras.rays(view, xy)[1] for view in scene.cameras.views])
+
+
+def _unfreeze(model: Segmentation, joint: bool) -> None:
+    field = model.field
+    for parameter in field.parameters():
+        parameter.requires_grad_(False)
+    for module in (field.appearance, field.basis, field.rgb) if joint else ():
+        for parameter in module.parameters():
+            parameter.requires_grad_(True)
+
+
+def _named(phase: str, terms: Tensor, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    values = {f"{phase} loss": terms[:1]}
+    return values | {f"{phase} {name}": gradient for name, gradient in found.items()}
+
+
+def _update_seconds(model: Segmentation, found: dict[str, Tensor]) -> float:
+    copies = [p.detach().clone().requires_grad_() for p in model.parameters() if p.requires_grad]
+    for copy, gradient in zip(copies, found.values(), strict=True):
+        copy.grad = gradient
+    return timed(adam([{"params": copies, "lr": 0.01}]).step)
+
+
+def _mean(notes: dict[str, float], params: DistillParams) -> float:
+    """Return the mean iteration of the schedule."""
+    share = params.joint_after / params.iterations
+    return share * notes["first phase s"] + (1 - share) * notes["joint phase s"]

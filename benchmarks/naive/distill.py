@@ -1,0 +1,169 @@
+"""An iteration of distillation as the paper and TensoRF state it: march, decode every sample wide.
+
+Each iteration places samples on the rays of the batch, evaluates density, composites transmittance,
+evaluates appearance, head and selection where weight matters, and keeps the CLIP features of all
+samples in one dense tensor of rays x samples x D, nearly all of it zeros.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.naive.fda import naive_fda
+from benchmarks.synthetic import steps_per_ray
+from ovs3d.distill.model import Segmentation
+from ovs3d.field.model import DENSITY_SHIFT
+from ovs3d.field.render import trace
+from ovs3d.field.vm import AXES, VmVolume
+from ovs3d.params import DistillParams
+
+
+@dataclass(frozen=True, eq=False)
+class NaiveBatch:
+    """What an iteration draws.
+
+    Attributes:
+        origins, directions: [B, 3] world, of the pixel rays.
+        colors: [B, 3] in [0, 1].
+        features: [B, N_s, D] pixel features, out of dense maps.
+        relevancy: [B, N_s, C].
+        token_origins, token_directions: [P, n, 3] world, of the tokens of P patches.
+        tokens: [P, n, E], L2-normalised.
+    """
+
+    origins: Tensor
+    directions: Tensor
+    colors: Tensor
+    features: Tensor
+    relevancy: Tensor
+    token_origins: Tensor
+    token_directions: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Rendered:
+    color: Tensor
+    feature: Tensor
+    selection: Tensor
+
+
+def naive_terms(
+    model: Segmentation,
+    params: DistillParams,
+    batch: NaiveBatch,
+    weight_threshold: float,
+    joint: bool,
+) -> Tensor:
+    """Return total, colour, feature, RDA and FDA terms, differentiable.
+
+    Args:
+        model: field, head and selection.
+        params: section `distill`.
+        batch: rays and what they are compared with.
+        weight_threshold: samples up to it get neither appearance nor features.
+        joint: whether colour counts.
+    """
+    rays = _render(model, batch.origins, batch.directions, weight_threshold)
+    weights = params.losses
+    color = functional.mse_loss(rays.color, batch.colors) if joint else rays.color.new_zeros(())
+    unit = functional.normalize(batch.features, dim=-1)
+    target = (rays.selection[:, :, None] * unit).sum(1)
+    feature = -functional.cosine_similarity(rays.feature, target, dim=-1).mean()
+    p = functional.cosine_similarity(rays.feature[:, None], model.text[None], dim=-1).softmax(-1)
+    q = (rays.selection[:, :, None] * batch.relevancy).sum(1).softmax(-1)
+    m = (p + q) / 2
+    js = ((p * (p / m).log()).sum(-1) + (q * (q / m).log()).sum(-1)) / 2
+    rda = js.mean()
+    # Patches are rendered one after the other; all at once would take twice the memory.
+    logits = [
+        functional.cosine_similarity(
+            _render(model, origins, directions, weight_threshold).feature[:, None],
+            model.text[None],
+            dim=-1,
+        )
+        for origins, directions in zip(batch.token_origins, batch.token_directions, strict=True)
+    ]
+    fda = naive_fda(torch.stack(logits), batch.tokens, params.fda)
+    total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
+    return torch.stack((total, color, feature, rda, fda))
+
+
+def _render(
+    model: Segmentation, origins: Tensor, directions: Tensor, weight_threshold: float
+) -> _Rendered:
+    field = model.field
+    points, valid = _dense_samples(model, origins, directions)
+    raw = points.new_full(valid.shape, -1e4)
+    raw[valid] = _grid_sample(field.density, points[valid]).sum(1)
+    sigma = functional.softplus(raw + DENSITY_SHIFT).detach()
+    alpha = 1 - torch.exp(-sigma * field.config.step_length)
+    ones = alpha.new_ones(len(alpha), 1)
+    transmittance = torch.cumprod(torch.cat((ones, 1 - alpha), dim=1), dim=1)[:, :-1]
+    weights = alpha * transmittance
+    seen = weights > weight_threshold
+    kept = (weights * seen)[..., None]
+
+    appearance = field.basis(_grid_sample(field.appearance, points[seen]))
+    decoded = appearance
+    for layer in model.head.layers:
+        decoded = layer(decoded)
+    features = points.new_zeros(*seen.shape, decoded.shape[1])
+    features[seen] = decoded
+    feature = torch.sum(kept * features, dim=1)
+
+    selection = model.scale_weights.expand(len(origins), -1)
+    if model.selection is not None:
+        values = points.new_zeros(*seen.shape, selection.shape[1])
+        values[seen] = model.selection.basis(_grid_sample(model.selection.volume, points[seen]))
+        selection = torch.sum(kept * values, dim=1).softmax(-1)
+    color = _color(model, appearance, seen, kept, weights.sum(1), directions)
+    return _Rendered(color, feature, selection)
+
+
+def _color(
+    model: Segmentation,
+    appearance: Tensor,
+    seen: Tensor,
+    kept: Tensor,
+    opacity: Tensor,
+    directions: Tensor,
+) -> Tensor:
+    field = model.field
+    per_sample = field.config.shading == "sample"
+    if per_sample:
+        along = directions[:, None].expand(*seen.shape, 3)
+        appearance = field.colors(appearance, along[seen])
+    dense = kept.new_zeros(*seen.shape, appearance.shape[1])
+    dense[seen] = appearance
+    sums = torch.sum(kept * dense, dim=1)
+    if per_sample:
+        return sums
+    return field.colors(sums / kept.sum(1).clamp(min=1e-6), directions) * opacity[:, None]
+
+
+def _dense_samples(
+    model: Segmentation, origins: Tensor, directions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return points [R, S, 3] and which are occupied [R, S], as many samples for every ray."""
+    points, steps, offsets = trace(model.field, origins, directions)
+    rows = torch.repeat_interleave(torch.arange(len(origins)), offsets.diff())
+    columns = steps.long()
+    size = (len(origins), steps_per_ray(model.field))
+    dense, valid = points.new_zeros(*size, 3), torch.zeros(size, dtype=torch.bool)
+    dense[rows, columns], valid[rows, columns] = points, True
+    return dense, valid
+
+
+def _grid_sample(volume: VmVolume, points: Tensor) -> Tensor:
+    """Evaluate a volume [N, sum of ranks] as TensoRF does, by `grid_sample`."""
+    parts = []
+    for (a, b, c), plane, line in zip(AXES, volume.planes, volume.lines, strict=True):
+        at = points[:, [b, a]].view(1, -1, 1, 2)
+        on_plane = functional.grid_sample(plane.permute(2, 0, 1)[None], at, align_corners=True)
+        at = torch.stack((torch.zeros_like(points[:, c]), points[:, c]), dim=1).view(1, -1, 1, 2)
+        on_line = functional.grid_sample(line.T[None, :, :, None], at, align_corners=True)
+        parts.append((on_plane * on_line)[0, :, :, 0].T)
+    return torch.cat(parts, dim=1)
