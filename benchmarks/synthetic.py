@@ -17,7 +17,7 @@ from ovs3d.features.windows import lattice, windows
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.params import DistillParams, Shading
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.space import choose_space
+from ovs3d.scene.fit_space import choose_space
 
 _EMPTY, _SOLID = -12.0, 17.0
 """Raw densities: nothing, and what makes a surface some eight kept samples deep at one voxel a
