@@ -14,6 +14,7 @@ from ovs3d.errors import Ovs3dError
 # Name -> module and line of help.
 COMMANDS = {
     "new-scene": ("ovs3d.apps.new_scene", "make a scene of photos, a video or a data set"),
+    "check": ("ovs3d.apps.check", "look for mistakes in a scene before anything expensive runs"),
     "export-features": (
         "ovs3d.apps.export_features",
         "write the CLIP features of a scene as one vector per pixel",

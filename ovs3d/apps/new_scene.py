@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ovs3d.apps.findings import check_machine, gather
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
 from ovs3d.errors import Ovs3dError, SceneError
 from ovs3d.files import atomic_path
-from ovs3d.params import preset_names, scene_names
+from ovs3d.params import load_scene_params, preset_names, scene_names
 from ovs3d.progress import summary_table
 from ovs3d.scene import intake
 from ovs3d.scene.dataset import Photos, open_photos, parse_labels, read_labels, read_masks
@@ -87,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     summary_table(f"scene {name}", report.rows())
     if known:
         print(f"{PARAMS_FILE} had scene '{name}' and stays as it was; look at its test_views.")
+    for finding in gather(check_machine(load_scene_params(PARAMS_FILE, name))):
+        print(f"{finding.level}: {finding.text}")
     print(f"next: ovs3d check {name}, then dvc repro")
     return 0
 

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from ovs3d.device import autocast, lowest_precision
-from ovs3d.errors import ParamsError, WeightsError
+from ovs3d.errors import WeightsError
 from ovs3d.features.crops import resize_windows
+from ovs3d.features.prompts import make_prompts
 from ovs3d.features.weights import hub_file, model_digest, nearest, one_line, read_json
 
-_HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-_PLACEHOLDER = "{}"
+HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+"""Names of open_clip's weights files in a Hugging Face repository."""
 _TEXTS_PER_CALL = 256
 _PROBES = 4
 """Smooth random pictures on which the precision is chosen."""
@@ -99,13 +100,9 @@ class ClipEncoder:
 
         Raises:
             ParamsError: a template has no place for the label.
+            SceneError: a label is too long for the text tower.
         """
-        for template in templates:
-            if _PLACEHOLDER not in template:
-                raise ParamsError(f"templates: '{template}' has no {{}} where the label goes")
-        prompts = [
-            template.replace(_PLACEHOLDER, label) for label in labels for template in templates
-        ]
+        prompts = make_prompts(labels, templates, self.tokenizer)
         tokens = self.tokenizer(prompts).to(self.mean.device)
         parts = [self._encode_tokens(part) for part in torch.split(tokens, _TEXTS_PER_CALL)]
         vectors = torch.cat(parts).view(len(labels), len(templates), self.dim)
@@ -171,7 +168,7 @@ def _from_file(path: Path, weights: str) -> _Loaded:
     custom_text = arguments.pop("custom_text", False) or "hf_model_name" in text
     try:
         network = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**arguments)
-        tokenizer = _tokenizer(text)
+        tokenizer = make_tokenizer(text)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise WeightsError(f"{path}: open_clip cannot build it ({one_line(error)})") from None
     _load_checkpoint(network, Path(weights), str(path))
@@ -179,18 +176,8 @@ def _from_file(path: Path, weights: str) -> _Loaded:
 
 
 def _from_name(name: str, weights: str) -> _Loaded:
-    if name not in open_clip.list_models():
-        raise WeightsError(
-            f"open_clip knows no model '{name}'; nearest: {nearest(name, open_clip.list_models())}"
-        )
-    tag = get_pretrained_cfg(name, weights) or {}
+    tag = pretrained_tag(name, weights)
     file = _pretrained_file(name, weights, tag) if tag else Path(weights)
-    if not tag and not file.is_file():
-        tags = ", ".join(list_pretrained_tags_by_model(name)) or "none"
-        raise WeightsError(
-            f"{name}: weights '{weights}' is neither a file nor a pretrained tag of this model; "
-            f"tags: {tags}"
-        )
     # Some tags were trained with another activation than the model of that name has.
     network = open_clip.create_model(
         name,
@@ -201,6 +188,26 @@ def _from_name(name: str, weights: str) -> _Loaded:
     _load_checkpoint(network, file, name)
     configuration = open_clip.get_model_config(name)
     return network, open_clip.get_tokenizer(name), _describe(configuration, tag)
+
+
+def pretrained_tag(name: str, weights: str) -> dict[str, Any]:
+    """Return what open_clip knows about the weights of one of its models; nothing of a file.
+
+    Raises:
+        WeightsError: there is no such model, or its weights are neither a tag nor a file.
+    """
+    if name not in open_clip.list_models():
+        raise WeightsError(
+            f"open_clip knows no model '{name}'; nearest: {nearest(name, open_clip.list_models())}"
+        )
+    tag = get_pretrained_cfg(name, weights) or {}
+    if not tag and not Path(weights).is_file():
+        tags = ", ".join(list_pretrained_tags_by_model(name)) or "none"
+        raise WeightsError(
+            f"{name}: weights '{weights}' is neither a file nor a pretrained tag of this model; "
+            f"tags: {tags}"
+        )
+    return tag
 
 
 def _pretrained_file(name: str, weights: str, tag: dict[str, Any]) -> Path:
@@ -214,7 +221,7 @@ def _pretrained_file(name: str, weights: str, tag: dict[str, Any]) -> Path:
     )
     if hub := tag.get("hf_hub"):
         owner, _, filename = hub.rpartition("/")
-        return hub_file(owner, [filename] if filename else _HUB_FILES, f"{name} {weights}", remedy)
+        return hub_file(owner, [filename] if filename else HUB_FILES, f"{name} {weights}", remedy)
     try:
         return Path(download_pretrained(tag))
     except Exception as error:
@@ -233,12 +240,13 @@ def _load_checkpoint(network: nn.Module, file: Path, model: str) -> None:
         raise WeightsError(f"{file}: not the weights of {model} ({one_line(error)})") from None
 
 
-def _tokenizer(text: dict[str, Any]) -> Callable[[list[str]], Tensor]:
+def make_tokenizer(text: dict[str, Any]) -> Callable[[list[str]], Tensor]:
+    """Build the tokenizer that a model's `text_cfg` asks for."""
     arguments = dict(text.get("tokenizer_kwargs", {}))
     context = text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
     tokenizer: Callable[[list[str]], Tensor]
     if name := text.get("hf_tokenizer_name"):
-        tokenizer = open_clip.HFTokenizer(name, context_length=context, **arguments)
+        tokenizer = open_clip.tokenizer.HFTokenizer(name, context_length=context, **arguments)
     else:
         tokenizer = open_clip.SimpleTokenizer(context_length=context, **arguments)
     return tokenizer

@@ -18,7 +18,8 @@ from ovs3d.features.weights import hub_file, model_digest, nearest, one_line, re
 
 PRETRAINED = "pretrained"
 """Value of `dino_features.weights` for timm's own weights of a model."""
-_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Names of timm's weights files in a Hugging Face repository."""
 _PROBE_PATCHES = 12
 """Side in patches of the smooth random picture on which the precision is chosen."""
 
@@ -127,17 +128,10 @@ def _from_file(path: Path, weights: str) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _from_name(name: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
-    try:
-        known = timm.get_pretrained_cfg(name, allow_unregistered=False)
-    # timm says so of the tag behind the dot, and returns nothing for an unknown name before it.
-    except RuntimeError:
-        known = None
-    if known is None:
-        options = timm.list_models("vit_*", pretrained=True)
-        raise WeightsError(f"timm knows no model '{name}'; nearest: {nearest(name, options)}")
+    known = pretrained_config(name)
     if weights == PRETRAINED:
         remedy = "download it on a machine with network and set dino_features.weights to its path"
-        file = hub_file(known.hf_hub_id or f"timm/{name}", _HUB_FILES, name, remedy)
+        file = hub_file(known.hf_hub_id or f"timm/{name}", HUB_FILES, name, remedy)
     else:
         file = Path(weights)
     if not file.is_file():
@@ -147,6 +141,23 @@ def _from_name(name: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
     arguments = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
     network = _create(name, arguments, str(file))
     return network, {"model": name, "mean": list(known.mean), "std": list(known.std)}
+
+
+def pretrained_config(name: str) -> Any:
+    """Return what timm knows about the pretrained weights of a model.
+
+    Raises:
+        WeightsError: there is no such model.
+    """
+    try:
+        known = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    # timm says so of the tag behind the dot, and returns nothing for an unknown name before it.
+    except RuntimeError:
+        known = None
+    if known is None:
+        options = timm.list_models("vit_*", pretrained=True)
+        raise WeightsError(f"timm knows no model '{name}'; nearest: {nearest(name, options)}")
+    return known
 
 
 def _create(name: str, arguments: dict[str, Any], where: str) -> nn.Module:

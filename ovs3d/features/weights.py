@@ -33,11 +33,8 @@ def hub_file(repository: str, filenames: Iterable[str], model: str, remedy: str)
         WeightsError: the file is neither in the cache nor to be had.
     """
     names = list(filenames)
-    for name in names:
-        try:
-            return Path(huggingface_hub.hf_hub_download(repository, name, local_files_only=True))
-        except (OSError, ValueError):
-            continue
+    if (cached := cached_file(repository, names)) is not None:
+        return cached
     with _quiet_hub():
         problem = _unreachable()
         for name in names if not problem else []:
@@ -50,6 +47,16 @@ def hub_file(repository: str, filenames: Iterable[str], model: str, remedy: str)
         f"{model}: looked for {repository}/{names[0]} in the Hugging Face cache and online, but "
         f"{problem}; {remedy}"
     )
+
+
+def cached_file(repository: str, filenames: Iterable[str]) -> Path | None:
+    """Return the first of some files of a Hugging Face repository that is in the cache."""
+    for name in filenames:
+        try:
+            return Path(huggingface_hub.hf_hub_download(repository, name, local_files_only=True))
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

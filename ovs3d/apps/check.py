@@ -1,0 +1,57 @@
+"""`ovs3d check`: look for mistakes in a scene before anything expensive runs."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from ovs3d.apps import findings
+from ovs3d.apps.findings import Finding, Findings
+from ovs3d.apps.new_scene import PARAMS_FILE, RAW_FOLDER
+from ovs3d.errors import Ovs3dError
+from ovs3d.params import SceneParams, load_scene_params
+from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.given_poses import FOLDER
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("name", help="a key of `scenes` in params.yaml")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each finding; return 1 if one of them is an error."""
+    name = arguments.name
+    found = check_scene(name)
+    for finding in found:
+        print(f"{finding.level}: {finding.text}")
+    errors = sum(finding.level == "error" for finding in found)
+    verdict = "mend the errors first" if errors else "next: dvc repro"
+    print(f"scene {name}: {errors} errors, {len(found) - errors} warnings; {verdict}")
+    return 1 if errors else 0
+
+
+def check_scene(name: str) -> list[Finding]:
+    """Run every check on a scene of the project in the current folder."""
+    try:
+        params = load_scene_params(PARAMS_FILE, name)
+    except Ovs3dError as error:
+        return [Finding("error", str(error))]
+    return findings.gather(_checks(RAW_FOLDER / name, params))
+
+
+def _checks(folder: Path, params: SceneParams) -> Iterator[Findings]:
+    images, segmentations, stages = folder / "images", folder / "segmentations", params.stages
+    given = images / FOLDER
+    yield findings.check_photos(images, given.is_dir(), stages.poses.matching)
+    yield findings.check_labels(segmentations, stages)
+    try:
+        photos = open_photos(images)
+    # The first check has told.
+    except Ovs3dError:
+        photos = None
+    if photos is not None:
+        yield findings.check_masks(segmentations, photos, params)
+        if given.is_dir():
+            yield findings.check_poses(photos, given)
+        yield findings.check_space(photos, stages, folder)
+    yield from findings.check_machine(params)

@@ -1,0 +1,200 @@
+"""What can be wrong with a scene, found in seconds and without network: one line for each finding.
+
+Every check takes what it looks at and yields findings; what makes an error in a stage is an error
+here, what makes a bad result a warning.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ovs3d.device import resolve_device
+from ovs3d.errors import Ovs3dError, SceneError
+from ovs3d.features.available import clip_tokenizer, clip_weights, dino_weights
+from ovs3d.features.prompts import make_prompts
+from ovs3d.features.windows import lattice
+from ovs3d.params import Preset, SceneParams
+from ovs3d.progress import progress
+from ovs3d.scene.dataset import Photos, open_photos, read_labels, read_masks, split_views
+from ovs3d.scene.given_poses import name_some, read_given
+from ovs3d.scene.sharpness import Look, look_at_photo
+
+_FEW_PHOTOS = 15
+_MANY_PHOTOS = 200
+"""From here on matching all pairs takes longer than the rest of stage poses."""
+_BLURRED = 0.3
+"""Sharpness relative to the median below which a photo stands out; steady photos stay above 0.9."""
+_SAME = 0.7
+"""Grey levels between thumbnails; neighbours of a slow walk differ by 2 and more."""
+_LARGE_GRID = 10_000_000
+"""Voxels; the preset for a CPU has a fifth of it."""
+_LONG_VECTOR = 1024
+"""Numbers of the longest usual embedding."""
+_SMALL_PATCH = 8
+_RATIO_OF_BYTES = 2.5
+"""A store is in DVC's cache too, and Zarr may not compress it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line about a scene."""
+
+    level: Literal["error", "warning"]
+    text: str
+
+
+Findings = Iterator[Finding]
+
+
+def check_photos(images: Path, given: bool, matching: str) -> Findings:
+    """Look at every photo: readable, enough of them, sharp, different.
+
+    Args:
+        images: folder of the photos.
+        given: the scene brings its poses along.
+        matching: `poses.matching`.
+    """
+    photos = open_photos(images)
+    looks: dict[str, Look] = {}
+    with progress("photos", len(photos), "photos") as advance:
+        for path in photos.paths:
+            try:
+                looks[path.name] = look_at_photo(path)
+            except SceneError as error:
+                yield Finding("error", str(error))
+            advance()
+    count = len(photos)
+    if count < 3:
+        yield Finding("error", f"{images}: {count} photos; a scene needs 3, and rather 20 to 60")
+    elif count < _FEW_PHOTOS:
+        yield Finding("warning", f"{images}: only {count} photos; 20 to 60 work better")
+    if count > _MANY_PHOTOS and matching == "exhaustive" and not given:
+        yield Finding(
+            "warning",
+            f"{images}: {count} photos make {count * (count - 1) // 2} pairs to match; if they are "
+            "in the order of the walk, set poses.matching to sequential",
+        )
+    yield from _compare(images, looks)
+
+
+def _compare(images: Path, looks: Mapping[str, Look]) -> Findings:
+    names = list(looks)
+    if not names:
+        return
+    sharpness = np.array([look.sharpness for look in looks.values()])
+    blurred = [names[i] for i in np.flatnonzero(sharpness < _BLURRED * np.median(sharpness))]
+    if blurred:
+        yield Finding(
+            "warning",
+            f"{images}: blurred compared with the others: {name_some(blurred)}; leave them out",
+        )
+    thumbnails = np.stack([look.thumbnail for look in looks.values()])
+    same = []
+    for index in range(1, len(names)):
+        difference = np.abs(thumbnails[:index] - thumbnails[index]).mean(axis=(1, 2))
+        if difference.min() < _SAME:
+            same.append(f"{names[index]} (as {names[int(difference.argmin())]})")
+    if same:
+        yield Finding(
+            "warning", f"{images}: show the same as another: {name_some(same)}; keep one of each"
+        )
+
+
+def check_labels(segmentations: Path, params: Preset) -> Findings:
+    """Look at the labels, and whether the text tower takes them."""
+    labels = read_labels(segmentations / "classes.txt")
+    if len(labels) == 1:
+        yield Finding(
+            "warning",
+            f"{segmentations / 'classes.txt'}: one label, so everything gets it; name what is "
+            "around it too",
+        )
+    tokenizer = clip_tokenizer(params.clip_features.model)
+    make_prompts(labels, params.distill.templates, tokenizer)
+
+
+def check_masks(segmentations: Path, photos: Photos, params: SceneParams) -> Findings:
+    """Look at masks and test views."""
+    split_views(len(photos), params.test_views, params.split)
+    masked = read_masks(segmentations, read_labels(segmentations / "classes.txt"), photos)
+    leaked = [str(view) for view in masked if view not in params.test_views]
+    if leaked and params.split == "held_out":
+        yield Finding(
+            "error",
+            f"{segmentations}: views with masks would be trained on: {', '.join(leaked)}; add them "
+            "to test_views of the scene in params.yaml, or set split: paper",
+        )
+
+
+def check_poses(photos: Photos, given: Path) -> Findings:
+    """Look at the poses that the scene brings along."""
+    read_given(given, photos)
+    yield from ()
+
+
+def check_machine(params: SceneParams) -> Iterator[Findings]:
+    """Compare what the parameters ask for with what this machine has: models, then a GPU."""
+    clip, dino = params.stages.clip_features, params.stages.dino_features
+    yield _check_weights("clip_features", clip.model, clip.weights, clip_weights)
+    yield _check_weights("dino_features", dino.model, dino.weights, dino_weights)
+    yield _check_device(params)
+
+
+def _check_weights(
+    section: str, model: str, weights: str, find: Callable[[str, str], Path | None]
+) -> Findings:
+    if find(model, weights) is None:
+        yield Finding(
+            "warning",
+            f"{section}: the weights of {model} ({weights}) are not on this machine; the stage "
+            f"will download them, or set {section}.weights to a file",
+        )
+
+
+def _check_device(params: SceneParams) -> Findings:
+    large = params.stages.reconstruct.voxels_end > _LARGE_GRID
+    if resolve_device(params.device).type == "cpu" and large:
+        yield Finding(
+            "warning",
+            "device: no CUDA GPU here; with parameters of this size a CPU takes days, so run the "
+            "scene on a machine that has one",
+        )
+
+
+def check_space(photos: Photos, params: Preset, folder: Path) -> Findings:
+    """Compare the space on the disk with about what the scene takes."""
+    clip = params.clip_features
+    size = [max(1, side // clip.downscale) for side in (photos.width, photos.height)]
+    numbers = sum(
+        lattice(size[0], size[1], divisor, clip.strides_per_window).count
+        for divisor in clip.window_divisors
+    )
+    numbers += (
+        photos.width * photos.height // round((params.dino_features.downscale * _SMALL_PATCH) ** 2)
+    )
+    stores = len(photos) * numbers * _LONG_VECTOR * 2
+    ranks = params.reconstruct.density_ranks + params.reconstruct.appearance_ranks
+    fields = 3 * params.reconstruct.voxels_end ** (2 / 3) * sum(ranks) * 4 * 2
+    needed = int(_RATIO_OF_BYTES * (stores + fields))
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        yield Finding(
+            "error",
+            f"{folder.resolve()}: {free / 1e9:.1f} GB free on the disk, but the scene may take "
+            f"{needed / 1e9:.1f} GB",
+        )
+
+
+def gather(checks: Iterable[Findings]) -> list[Finding]:
+    """Run checks one after the other; an `Ovs3dError` of one is a finding and ends that one."""
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found.extend(check)
+        except Ovs3dError as error:
+            found.append(Finding("error", str(error)))
+    return found

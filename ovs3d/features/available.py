@@ -1,0 +1,79 @@
+"""Whether the models of a scene are on this machine, without loading or downloading them."""
+
+from pathlib import Path
+from typing import Any
+
+import open_clip
+
+from ovs3d.errors import WeightsError
+from ovs3d.features import clip, dino
+from ovs3d.features.weights import cached_file, read_json
+
+# Where open_clip keeps what it downloads from elsewhere than the hub.
+_CLIP_CACHE = Path("~/.cache/clip")
+
+
+def clip_weights(model: str, weights: str) -> Path | None:
+    """Find the weights of a CLIP model.
+
+    Args:
+        model: `clip_features.model`.
+        weights: `clip_features.weights`.
+
+    Returns:
+        The file; None if it would have to be downloaded.
+
+    Raises:
+        WeightsError: there is no such model, or no such file.
+    """
+    if model.endswith(".json"):
+        read_json(Path(model), "clip_features.model")
+        return _file(weights, "clip_features.weights")
+    tag = clip.pretrained_tag(model, weights)
+    if not tag:
+        return Path(weights)
+    if hub := tag.get("hf_hub"):
+        owner, _, filename = hub.rpartition("/")
+        found = cached_file(owner, [filename] if filename else clip.HUB_FILES)
+        if found is not None:
+            return found
+    file = _CLIP_CACHE.expanduser() / Path(tag.get("url") or "none").name
+    return file if file.is_file() else None
+
+
+def dino_weights(model: str, weights: str) -> Path | None:
+    """Find the weights of a DINO model, as `clip_weights`."""
+    if model.endswith(".json"):
+        read_json(Path(model), "dino_features.model")
+        return _file(weights, "dino_features.weights")
+    known = dino.pretrained_config(model)
+    if weights != dino.PRETRAINED:
+        return _file(weights, "dino_features.weights")
+    return cached_file(known.hf_hub_id or f"timm/{model}", dino.HUB_FILES)
+
+
+def clip_tokenizer(model: str) -> Any:
+    """Return the tokenizer of a CLIP model.
+
+    Raises:
+        WeightsError: the model is unknown, or its tokenizer is not on this machine.
+    """
+    if not model.endswith(".json"):
+        return _hub_tokenizer(model)
+    content = read_json(Path(model), "clip_features.model")
+    text = content.get("model_cfg", content).get("text_cfg", {})
+    return clip.make_tokenizer(text)
+
+
+def _hub_tokenizer(model: str) -> Any:
+    try:
+        return open_clip.get_tokenizer(model)
+    # Whatever the hub's client raises when it cannot reach it.
+    except Exception as error:
+        raise WeightsError(f"{model}: its tokenizer is not on this machine ({error})") from None
+
+
+def _file(path: str, key: str) -> Path:
+    if not Path(path).is_file():
+        raise WeightsError(f"{path}: no such file; set {key} to one")
+    return Path(path)

@@ -1,0 +1,233 @@
+"""`ovs3d check`: every mistake is one line that says what, where and what to do."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from ovs3d.apps import findings
+from ovs3d.apps.cli import main
+from tests.closure import ROOT
+from tests.scene.formats import make_truth, write_llff
+from tests.synthetic import LABELS, SyntheticScene, make_scene
+
+
+@pytest.fixture(scope="module")
+def many() -> SyntheticScene:
+    return make_scene(15, 96, 72)
+
+
+@pytest.fixture
+def project(many: SyntheticScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with the scene `boxes`, with poses and masks, that is the current folder."""
+    folder = tmp_path / "project"
+    (folder / "data").mkdir(parents=True)
+    shutil.copy(ROOT / "params.yaml", folder)
+    (folder / "data/weights").symlink_to(ROOT / "data/weights")
+    monkeypatch.chdir(folder)
+    truth = make_truth(many, tmp_path / "truth")
+    write_llff(truth, tmp_path / "source")
+    mask = Image.fromarray((many.label_maps[4].numpy() == 3).astype(np.uint8) * 255)
+    (tmp_path / "source/segmentations/4").mkdir(parents=True)
+    mask.save(tmp_path / "source/segmentations/4/floor.png")
+    (tmp_path / "source/segmentations/classes.txt").write_text("\n".join(LABELS) + "\n")
+    assert main(["new-scene", "boxes", str(tmp_path / "source"), "--preset", "tiny"]) == 0
+    return folder
+
+
+def images(folder: Path) -> Path:
+    return folder / "data/raw/boxes/images"
+
+
+def masks(folder: Path) -> Path:
+    return folder / "data/raw/boxes/segmentations"
+
+
+def edit_params(old: str, new: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        head, name, entry = (folder / "params.yaml").read_text().partition("  boxes:\n")
+        assert old in entry
+        (folder / "params.yaml").write_text(head + name + entry.replace(old, new, 1))
+
+    return edit
+
+
+def write_labels(*labels: str) -> Callable[[Path], None]:
+    return lambda folder: (masks(folder) / "classes.txt").write_text("\n".join(labels) + "\n")
+
+
+def blur(folder: Path) -> None:
+    path = images(folder) / "005.png"
+    with Image.open(path) as photo:
+        blurred = photo.filter(ImageFilter.GaussianBlur(5))
+    blurred.save(path)
+
+
+def cut_photo(folder: Path) -> None:
+    path = images(folder) / "005.png"
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def keep_two(folder: Path) -> None:
+    shutil.rmtree(images(folder) / "poses")
+    for path in sorted(images(folder).iterdir())[2:]:
+        path.unlink()
+
+
+def square_mask(folder: Path) -> None:
+    Image.new("L", (50, 50)).save(masks(folder) / "4/floor.png")
+
+
+def model(name: str, weights: str) -> Callable[[Path], None]:
+    section = "clip_features: {}"
+    return edit_params(section, f"clip_features: {{model: {name}, weights: {weights}}}")
+
+
+WORDY = "a " * 80 + "thing"
+MISTAKES: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "unknown parameter": (
+        edit_params("distill: {}", "distill: {itertions: 3}"),
+        "error",
+        r"scenes\.boxes: ?\.?distill\.itertions: unknown key; did you mean 'iterations'",
+    ),
+    "photo broken": (cut_photo, "error", r"005\.png: cannot be read as an image"),
+    "too few photos": (keep_two, "error", r"images: 2 photos; a scene needs 3"),
+    "blurred photo": (blur, "warning", r"blurred compared with the others: 005\.png"),
+    "same photo twice": (
+        lambda folder: shutil.copy(images(folder) / "005.png", images(folder) / "006.png"),
+        "warning",
+        r"show the same as another: 006\.png \(as 005\.png\)",
+    ),
+    "no labels": (
+        lambda folder: (masks(folder) / "classes.txt").write_text(""),
+        "error",
+        r"classes\.txt: no labels in it",
+    ),
+    "label twice": (write_labels("floor", "Floor"), "error", "'Floor' is on line 1 already"),
+    "one label": (write_labels("floor"), "warning", "one label, so everything gets it"),
+    "label too long": (
+        write_labels("floor", WORDY),
+        "error",
+        r"label 'a a .*thing' is too long: .* \d+ tokens, and the model reads \d+; shorten",
+    ),
+    "mask of another shape": (
+        square_mask,
+        "error",
+        r"floor\.png: 50 x 50 pixels, but the photos have 96 x 72",
+    ),
+    "mask of no label": (write_labels("red box", "wall"), "error", "'floor' is no label of this"),
+    "masks trained on": (
+        edit_params("test_views: [4]", "test_views: []"),
+        "error",
+        "views with masks would be trained on: 4; add them to test_views",
+    ),
+    "test view lost": (
+        edit_params("test_views: [4]", "test_views: [4, 15]"),
+        "error",
+        "test_views names view 15, but the 15 photos are views 0 to 14",
+    ),
+    "photo without pose": (
+        lambda folder: (images(folder) / "003.png").rename(images(folder) / "new.png"),
+        "error",
+        r"poses without a photo: 003\.png; photos without a pose: new\.png",
+    ),
+    "no such model": (
+        model("ViT-B-61", "openai"),
+        "error",
+        "knows no model 'ViT-B-61'; nearest: V",
+    ),
+    "no such tag": (model("ViT-B-16", "opnai"), "error", "neither a file nor a pretrained tag"),
+    "no such ViT": (
+        edit_params("dino_features: {}", "dino_features: {model: vit_base_patch8_224.dno}"),
+        "error",
+        "timm knows no model 'vit_base_patch8_224.dno'; nearest: vit",
+    ),
+    "weights lost": (
+        edit_params("dino_features: {}", "dino_features: {weights: gone.safetensors}"),
+        "error",
+        r"gone\.safetensors: no such file; set dino_features\.weights to one",
+    ),
+}
+
+
+def check(capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    capsys.readouterr()
+    code = main(["check", "boxes"])
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_a_good_scene_has_no_findings(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = check(capsys)
+    assert (code, lines) == (0, ["scene boxes: 0 errors, 0 warnings; next: dvc repro"])
+    assert project.exists()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], mistake: str
+) -> None:
+    spoil, level, message = MISTAKES[mistake]
+    spoil(project)
+    code, lines = check(capsys)
+    assert code == (1 if level == "error" else 0)
+    hits = [line for line in lines if re.search(message, line)]
+    assert len(hits) == 1, lines
+    assert hits[0].startswith(f"{level}: ")
+
+
+def test_findings_of_one_check_do_not_hide_those_of_another(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut_photo(project)
+    write_labels("floor", "Floor")(project)
+    code, lines = check(capsys)
+    assert code == 1
+    text = "\n".join(lines)
+    assert "005.png: cannot be read" in text
+    assert "'Floor' is on line 1 already" in text
+
+
+def test_a_full_disk_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearly_full = shutil.disk_usage(project)._replace(free=10_000_000)
+    monkeypatch.setattr(findings.shutil, "disk_usage", lambda _: nearly_full)
+    code, lines = check(capsys)
+    assert code == 1
+    assert re.search(r"error: .*boxes: 0\.0 GB free on the disk, but .* may take \d", lines[0])
+
+
+def test_pretrained_weights_are_looked_for_without_network(
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """An empty cache: a warning; the file in the cache: none."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    edit_params("preset: tiny", "preset: paper")(project)
+    code, lines = check(capsys)
+    assert code == 0
+    assert sum("are not on this machine; the stage will download" in line for line in lines) == 2
+    (tmp_path / ".cache/clip").mkdir(parents=True)
+    (tmp_path / ".cache/clip/ViT-B-16.pt").write_bytes(b"weights")
+    _, lines = check(capsys)
+    assert sum("are not on this machine" in line for line in lines) == 1
+
+
+def test_many_photos_are_better_matched_in_sequence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "_MANY_PHOTOS", 3)
+    for index in range(4):
+        noise = np.random.default_rng(index).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{index}.png")
+    texts = [found.text for found in findings.check_photos(tmp_path, False, "exhaustive")]
+    assert any("4 photos make 6 pairs to match" in text for text in texts)
+    texts = [found.text for found in findings.check_photos(tmp_path, False, "sequential")]
+    assert not any("pairs" in text for text in texts)
