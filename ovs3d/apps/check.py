@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{finding.level}: {finding.text}")
     errors = sum(finding.level == "error" for finding in found)
     verdict = "mend the errors first" if errors else "next: dvc repro"
-    print(f"scene {name}: {errors} errors, {len(found) - errors} warnings; {verdict}")
+    counts = f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}"
+    print(f"scene {name}: {counts}; {verdict}")
     return 1 if errors else 0
 
 
@@ -55,3 +56,7 @@ def _checks(folder: Path, params: SceneParams) -> Iterator[Findings]:
             yield findings.check_poses(photos, given)
         yield findings.check_space(photos, stages, folder)
     yield from findings.check_machine(params)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

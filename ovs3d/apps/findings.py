@@ -190,11 +190,14 @@ def check_space(photos: Photos, params: Preset, folder: Path) -> Findings:
 
 
 def gather(checks: Iterable[Findings]) -> list[Finding]:
-    """Run checks one after the other; an `Ovs3dError` of one is a finding and ends that one."""
+    """Run checks one after the other; an `Ovs3dError` of one is a finding and ends that one.
+
+    Two checks that trip over the same file say so once.
+    """
     found: list[Finding] = []
     for check in checks:
         try:
             found.extend(check)
         except Ovs3dError as error:
             found.append(Finding("error", str(error)))
-    return found
+    return list(dict.fromkeys(found))

@@ -92,7 +92,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "unknown parameter": (
         edit_params("distill: {}", "distill: {itertions: 3}"),
         "error",
-        r"scenes\.boxes: ?\.?distill\.itertions: unknown key; did you mean 'iterations'",
+        r"scenes\.boxes\.distill\.itertions: unknown key; did you mean 'iterations'",
     ),
     "photo broken": (cut_photo, "error", r"005\.png: cannot be read as an image"),
     "too few photos": (keep_two, "error", r"images: 2 photos; a scene needs 3"),
@@ -162,7 +162,7 @@ def check(capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
 
 def test_a_good_scene_has_no_findings(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = check(capsys)
-    assert (code, lines) == (0, ["scene boxes: 0 errors, 0 warnings; next: dvc repro"])
+    assert (code, lines) == (0, ["scene boxes: no errors, no warnings; next: dvc repro"])
     assert project.exists()
 
 
