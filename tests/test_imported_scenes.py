@@ -11,9 +11,9 @@ import yaml
 
 from ovs3d.apps.cli import main
 from tests.closure import ROOT
+from tests.project import SMALLER
 from tests.scene.formats import WRITERS, Truth, make_truth
 from tests.synthetic import LABELS, make_scene, write_masks
-from tests.test_pipeline import SMALLER
 
 TEST_VIEWS = (2, 6)
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
