@@ -15,12 +15,11 @@ from ovs3d.scene.space import Grid, Space
 
 _PLANE_AXES = ((0, 1), (0, 2), (1, 2))
 _LINE_AXES = (2, 1, 0)
-_DENSITY_SHIFT = -10.0
 _DISTANCE_SCALE = 25.0
 _STEP_VOXELS = 0.5
 _WEIGHT_THRESHOLD = 1e-4
 _ALPHA_THRESHOLD = 1e-4
-_DENSITY_RANKS, _COLOR_RANKS = (16, 4, 4), (48, 12, 12)
+DENSITY_RANKS, COLOR_RANKS = (16, 4, 4), (48, 12, 12)
 _VECTOR, _HIDDEN = 27, 128
 _LR_VOLUMES, _LR_HEADS, _LR_DECAY = 0.02, 1e-3, 0.1
 _TV_SCALE = 1e-2
@@ -69,7 +68,7 @@ class Volume(nn.Module):
             at_line = torch.stack([torch.zeros_like(along), along], dim=1).view(1, -1, 1, 2)
             plane = functional.grid_sample(self.planes[number], at_plane, align_corners=True)
             line = functional.grid_sample(self.lines[number], at_line, align_corners=True)
-            parts.append((plane * line).view(-1, len(points)))
+            parts.append((plane * line).view(plane.shape[1], len(points)))
         return torch.cat(parts).T
 
     @torch.no_grad()
@@ -98,9 +97,9 @@ class Tensorf(nn.Module):
         super().__init__()
         self.space, self.schedule = space, schedule
         self.grid = space.grid(schedule.voxels_start)
-        self.density = Volume(_DENSITY_RANKS, self.grid)
-        self.appearance = Volume(_COLOR_RANKS, self.grid)
-        self.basis = nn.Linear(sum(_COLOR_RANKS), _VECTOR, bias=False)
+        self.density = Volume(DENSITY_RANKS, self.grid)
+        self.appearance = Volume(COLOR_RANKS, self.grid)
+        self.basis = nn.Linear(sum(COLOR_RANKS), _VECTOR, bias=False)
         self.head = nn.Sequential(
             nn.Linear(_VECTOR + 3, _HIDDEN),
             nn.ReLU(),
@@ -172,7 +171,8 @@ class Tensorf(nn.Module):
         return functional.grid_sample(self.alpha, at, align_corners=True).view(-1)
 
     def _density(self, points: Tensor) -> Tensor:
-        return functional.softplus(self.density(points).sum(dim=1) + _DENSITY_SHIFT)
+        # ReLU, as the authors take for forward-facing scenes (softplus for objects).
+        return functional.relu(self.density(points).sum(dim=1))
 
     def _grow(self, number: int) -> None:
         schedule = self.schedule
