@@ -37,7 +37,10 @@ class Remote:
     scope="module",
     params=[
         "folder",
-        pytest.param("s3", marks=pytest.mark.skipif(not HAS_S3, reason="needs the extra `dev`")),
+        pytest.param(
+            "s3",
+            marks=pytest.mark.skipif(not HAS_S3, reason="needs the extra dev: dvc-s3 and moto"),
+        ),
     ],
 )
 def remote(
