@@ -12,6 +12,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import (
@@ -28,6 +29,9 @@ class _Backend(_DummyBackendModule):
 
 
 _setup_privateuseone_for_python_backend("elsewhere", _Backend())
+# Without rules of its own, mixed precision changes nothing there.
+_LIBRARY = torch.library.Library("_", "IMPL")
+_LIBRARY.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
 
 ELSEWHERE = torch.device("elsewhere", 0)
 _COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
@@ -71,6 +75,17 @@ class _Mode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {})
+
+
+class _FromLists(TorchFunctionMode):
+    """Makes tensors out of Python numbers in two steps, because torch's one step is hidden."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None:
+            device = kwargs.pop("device")
+            return func(*args, **kwargs).to(device)
+        return func(*args, **kwargs)
 
 
 def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -117,5 +132,5 @@ class _Generator(torch.Generator):
 @contextmanager
 def elsewhere() -> Iterator[torch.device]:
     """Yield a device that stands for a GPU inside the block; its random generators work, too."""
-    with _Mode(), mock.patch.object(torch, "Generator", _Generator):
+    with _FromLists(), _Mode(), mock.patch.object(torch, "Generator", _Generator):
         yield ELSEWHERE

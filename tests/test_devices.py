@@ -56,6 +56,7 @@ def test_what_a_gpu_allows_is_allowed() -> None:
         away[0, 0] = 5.0
         assert away.tolist()[0][0] == 5
         assert away[2].sum().item() == 3
+        assert torch.tensor([1.0, 2.0], device=device).device == device
         copied = torch.zeros(4, 3).copy_(away)
         assert copied.device.type == "cpu"
         torch.testing.assert_close(copied, away.cpu())

@@ -169,7 +169,13 @@ def _create(name: str, arguments: dict[str, Any], where: str) -> nn.Module:
         network: nn.Module = timm.create_model(
             name, **{"num_classes": 0, "dynamic_img_size": True, **arguments}
         )
-    # Wrong arguments, or any of safetensors', pickle's and torch's errors.
+    except TypeError as error:
+        if "dynamic_img_size" in str(error):
+            raise WeightsError(
+                f"{where}: {name} takes pictures of one size only; DINO tokens need a ViT for any"
+            ) from None
+        raise WeightsError(f"{where}: does not fit {name} ({one_line(error)})") from None
+    # Any of safetensors', pickle's and torch's errors.
     except Exception as error:
         raise WeightsError(f"{where}: does not fit {name} ({one_line(error)})") from None
     return network

@@ -10,6 +10,7 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovs3d.device import to_device
 from ovs3d.features.view_store import CHUNK_NAMES, ViewStore, codecs, create_results, open_array
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice
@@ -84,8 +85,8 @@ class FeatureStore(ViewStore):
             views,
             (self.width, self.height),
             lattices,
-            torch.from_numpy(embeddings).to(device),
-            torch.from_numpy(self._boxes[rows]).to(device),
+            to_device(torch.from_numpy(embeddings), device),
+            to_device(torch.from_numpy(self._boxes[rows]), device),
         )
 
     def embeddings(self, view: int) -> NDArray[np.float16]:
@@ -162,7 +163,8 @@ class TokenStore(ViewStore):
         Raises:
             StoreError: a view is not in the store or cannot be read.
         """
-        return torch.from_numpy(np.stack([self._read(view) for view in views])).to(device)
+        tokens = np.stack([self._read(view) for view in views])
+        return to_device(torch.from_numpy(tokens), device)
 
     def _read_attributes(self, group: zarr.Group) -> None:  # noqa: ARG002
         height, width = self.attributes["grid"]

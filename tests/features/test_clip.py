@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import torch
 from PIL import Image
 from torch.nn.functional import cosine_similarity, normalize
 
-from ovs3d.errors import ParamsError, WeightsError
+from ovs3d.errors import ParamsError, SceneError, WeightsError
 from ovs3d.features import clip
 from ovs3d.features.clip import ClipEncoder, load_clip
+from tests.devices import elsewhere
 from tests.features.conftest import Files
 from tests.features.test_crops import BOXES, make_photo
 
@@ -44,6 +46,40 @@ def test_encode_windows_agrees_with_open_clip_on_squashed_crops(encoder: ClipEnc
     assert cosine_similarity(vectors, expected).min() > 0.9995
 
 
+@pytest.mark.parametrize("place", ["cpu", "gpu"])
+def test_prepared_windows_are_open_clips_squashed_crops(encoder: ClipEncoder, place: str) -> None:
+    photo, boxes = make_photo(), torch.tensor(BOXES)
+    mean, std = encoder.mean.flatten().tolist(), encoder.std.flatten().tolist()
+    transform = open_clip.image_transform(
+        32, is_train=False, mean=mean, std=std, resize_mode="squash"
+    )
+    picture = Image.fromarray(photo.numpy())
+    expected = torch.stack([transform(picture.crop(box)) for box in BOXES])
+    if place == "cpu":
+        squares = encoder.prepare(photo, boxes)
+    else:
+        with elsewhere() as device:
+            moved = replace(encoder, mean=encoder.mean.to(device), std=encoder.std.to(device))
+            squares = moved.prepare(photo.to(device), boxes.to(device)).cpu()
+    # In 0..1, for each window.
+    difference = ((squares - expected) * encoder.std).abs().mean(dim=(1, 2, 3))
+    assert difference.max() < 1 / 255
+
+
+def test_windows_are_embedded_elsewhere_as_on_the_cpu(clip_vit: Files) -> None:
+    photo, boxes = make_photo(), torch.tensor(BOXES)
+    here = load_clip(clip_vit.model, clip_vit.weights, CPU)
+    with elsewhere() as device:
+        there = load_clip(clip_vit.model, clip_vit.weights, device)
+        vectors = there.encode_windows(photo.to(device), boxes.to(device))
+        text = there.encode_text(["red apple", "lawn"], ["{}", "a {}"])
+        assert vectors.device == text.device == device
+        vectors, text = vectors.cpu(), text.cpu()
+    assert there.digest == here.digest
+    assert cosine_similarity(vectors, here.encode_windows(photo, boxes)).min() > 0.9995
+    torch.testing.assert_close(text, here.encode_text(["red apple", "lawn"], ["{}", "a {}"]))
+
+
 def test_encode_windows_does_not_depend_on_the_batch(encoder: ClipEncoder) -> None:
     photo, boxes = make_photo(), torch.tensor(BOXES)
     all_at_once = encoder.encode_windows(photo, boxes)
@@ -59,6 +95,27 @@ def test_encode_text_averages_normalised_prompts(encoder: ClipEncoder) -> None:
         single = normalize(encoder.model.encode_text(encoder.tokenizer(prompts)), dim=-1)
     expected = normalize(torch.stack([single[:2].mean(0), single[2:].mean(0)]), dim=-1)
     torch.testing.assert_close(vectors, expected)
+
+
+def test_encode_text_is_open_clips_zero_shot_classifier(encoder: ClipEncoder) -> None:
+    labels = ["red apple", "banana", "lawn"]
+    templates = ["a photo of a {}.", "{}", "a blurry picture of the {} in a room"]
+    expected = open_clip.build_zero_shot_classifier(
+        encoder.model, encoder.tokenizer, labels, templates
+    )
+    torch.testing.assert_close(encoder.encode_text(labels, templates), expected.T)
+
+
+def test_encode_text_takes_what_just_fits_and_refuses_what_would_be_cut_off(
+    encoder: ClipEncoder,
+) -> None:
+    # The context of the tests' models is 12 tokens, start and end included.
+    fits = "a b c d e f g h i j"
+    assert encoder.encode_text([fits], ["{}"]).shape == (1, 16)
+    with pytest.raises(SceneError, match=f"label '{fits} k' is too long: .* 13 tokens"):
+        encoder.encode_text(["short", f"{fits} k"], ["{}"])
+    with pytest.raises(SceneError, match=f"label '{fits}' is too long"):
+        encoder.encode_text([fits], ["{}", "a photo of {}"])
 
 
 def test_encode_text_can_take_part_in_a_differentiable_product(encoder: ClipEncoder) -> None:

@@ -1,13 +1,16 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from ovs3d.errors import WeightsError
 from ovs3d.features.dino import DinoEncoder, load_dino
+from tests.devices import elsewhere
 from tests.features.conftest import Files
 
 CPU = torch.device("cpu")
@@ -52,6 +55,76 @@ def test_tokens_after_the_final_norm_are_the_models_own(
     before = encoder.tokens(photo, final_norm=False)
     assert not torch.allclose(before, after)
     torch.testing.assert_close(encoder.model.norm(before), after, atol=1e-4, rtol=1e-4)
+
+
+_SMALL = {"depth": 2, "embed_dim": 48, "num_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "patch", "prefix"),
+    [
+        ("vit_small_patch8_224", _SMALL, 8, 1),
+        ("vit_small_patch16_224", _SMALL, 16, 1),
+        ("vit_small_patch14_dinov2", _SMALL, 14, 1),
+        ("vit_small_patch14_reg4_dinov2", _SMALL, 14, 5),
+        ("vit_small_patch16_dinov3", _SMALL, 16, 5),
+        ("vit_tiny_patch16_224", {"depth": 2, "class_token": False, "global_pool": "avg"}, 16, 0),
+    ],
+)
+def test_tokens_of_every_kind_of_vit_are_the_models_own(
+    name: str, kwargs: dict[str, Any], patch: int, prefix: int, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=0, **kwargs).eval()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    content = {"model": name, "kwargs": kwargs, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    encoder = load_dino(str(tmp_path / "model.json"), str(tmp_path / "weights.safetensors"), CPU)
+    assert encoder.patch == patch
+    native = make_photo(*network.patch_embed.img_size)
+    pixels = (native.permute(2, 0, 1)[None] / 255 - encoder.mean) / encoder.std
+    with torch.no_grad():
+        expected = network.forward_features(pixels)[0, prefix:]
+    tokens = encoder.tokens(native, final_norm=True)
+    torch.testing.assert_close(tokens.flatten(0, 1), expected, atol=1e-4, rtol=1e-4)
+    # Another shape, and no multiple of the patch: the remainder changes nothing.
+    photo = make_photo(5 * patch + 3, 7 * patch + 1)
+    tokens = encoder.tokens(photo, final_norm=True)
+    assert tokens.shape == (5, 7, encoder.dim)
+    photo[5 * patch :], photo[:, 7 * patch :] = 0, 0
+    torch.testing.assert_close(encoder.tokens(photo, final_norm=True), tokens)
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_small_patch14_reg4_dinov2.lvd142m", "vit_small_patch16_dinov3"]
+)
+def test_named_model_takes_a_local_file_of_full_size(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=0).eval()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    encoder = load_dino(name, str(tmp_path / "weights.safetensors"), CPU)
+    assert encoder.dim == 384
+    # DINOv2 interpolates 37 x 37 position embeddings, DINOv3 rotates by position.
+    tokens = encoder.tokens(make_photo(60, 100), final_norm=True)
+    assert tokens.shape == (60 // encoder.patch, 100 // encoder.patch, 384)
+    other = timm.create_model(name, num_classes=0, dynamic_img_size=True).eval()
+    other.load_state_dict(network.state_dict())
+    height, width = (side * encoder.patch for side in tokens.shape[:2])
+    pixels = make_photo(60, 100)[:height, :width].permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        features = other.forward_features((pixels - encoder.mean) / encoder.std)[0]
+    expected = features[-len(tokens.flatten(0, 1)) :]
+    torch.testing.assert_close(tokens.flatten(0, 1), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_tokens_elsewhere_are_those_of_the_cpu(dino_vit: Files, encoder: DinoEncoder) -> None:
+    photo = make_photo(40, 72)
+    with elsewhere() as device:
+        there = load_dino(dino_vit.model, dino_vit.weights, device)
+        tokens = there.tokens(photo.to(device), final_norm=False)
+        assert tokens.device == device
+        tokens = tokens.cpu()
+    torch.testing.assert_close(tokens, encoder.tokens(photo, False), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -108,5 +181,5 @@ def test_load_dino_refuses_a_model_without_patches(tmp_path: Path) -> None:
     network = timm.create_model("resnet10t", num_classes=0)
     weights = tmp_path / "resnet.pth"
     torch.save(network.state_dict(), weights)
-    with pytest.raises(WeightsError, match="resnet10t"):
+    with pytest.raises(WeightsError, match=r"resnet10t\.c3_in1k takes pictures of one size only"):
         load_dino("resnet10t.c3_in1k", str(weights), CPU)

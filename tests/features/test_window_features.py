@@ -7,6 +7,7 @@ from torch.nn.functional import cosine_similarity
 from benchmarks.naive.windows import dense_map
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice, windows
+from tests.devices import elsewhere
 
 WIDTH, HEIGHT, DIM = 64, 48, 12
 DIVISORS = (3, 5)
@@ -119,3 +120,20 @@ def test_gather_is_exact_at_the_far_corner_of_the_largest_image() -> None:
     for pixel, y, x in zip(gathered, ys, xs, strict=True):
         covers = (left <= x) & (x < right) & (upper <= y) & (y < lower)
         torch.testing.assert_close(pixel, covers / covers.sum())
+
+
+def test_gathering_elsewhere_gives_what_the_cpu_gives(features: WindowFeatures) -> None:
+    embeddings, boxes = map(torch.from_numpy, make_windows())
+    lattices = [lattice(WIDTH, HEIGHT, divisor, STRIDES) for divisor in DIVISORS]
+    views, ys, xs = torch.tensor([2, 9, 5]), torch.tensor([0, 47, 20]), torch.tensor([0, 63, 31])
+    text = torch.nn.functional.normalize(embeddings[0, :2].float(), dim=-1)
+    with elsewhere() as device:
+        there = WindowFeatures(
+            VIEWS, (WIDTH, HEIGHT), lattices, embeddings.to(device), boxes.to(device)
+        )
+        pixels = there.gather(views.to(device), ys.to(device), xs.to(device))
+        relevancy = there.relevancy(5, text.to(device))
+        assert pixels.device == relevancy.device == device
+        pixels, relevancy = pixels.cpu(), relevancy.cpu()
+    torch.testing.assert_close(pixels, features.gather(views, ys, xs))
+    torch.testing.assert_close(relevancy, features.relevancy(5, text))
