@@ -98,13 +98,15 @@ class WindowFeatures:
         for index, scale in enumerate(self._scales):
             corner = first_window + scale.first_rows[ys] + scale.first_columns[xs]
             candidates = corner[:, None] + scale.block
-            room = pixel[:, None] - self._boxes[candidates]
+            # `index_select` takes a third of the time of `[]` on a CPU.
+            boxes = self._boxes.index_select(0, candidates.view(-1)).view_as(candidates)
+            room = pixel[:, None] - boxes
             covers = room & _HIGH_BITS == _HIGH_BITS
             counts = covers.sum(dim=1)
             sums = embedding_bag(
                 candidates[covers], self._embeddings, counts.cumsum(0) - counts, mode="sum"
             )
-            torch.div(sums.float(), counts[:, None], out=result[:, index])
+            torch.mul(sums, counts.to(result.dtype).reciprocal()[:, None], out=result[:, index])
         return result
 
     def relevancy(self, view: int, text: Tensor) -> Tensor:
