@@ -14,4 +14,7 @@ the paper states them. Every form runs in a process of its own, in turn (naive, 
 `repeats` times, with the same environment; the medians count. Peak memory is what the process's
 resident set grows beyond its size after `setup`. Results go to `benchmarks/results.json` and
 `benchmarks/RESULTS.md`; naming some benchmarks replaces only their entries.
+
+How a stage grows with what drives it is measured by `python -m benchmarks.scaling [stage ...]`; see
+there for adding a curve.
 """

@@ -54,7 +54,7 @@ def naive(inputs: Inputs) -> Sample:
         values |= _named(phase, terms, found)
         # Without its update, so that both phases start from the same parameters in both forms.
         notes[f"{phase} phase s"] += _update_seconds(model, found)
-    return Sample(_mean(notes, params), values, notes)
+    return Sample(mean_iteration(notes, params), values, notes)
 
 
 def ours(inputs: Inputs) -> Sample:
@@ -75,8 +75,8 @@ def ours(inputs: Inputs) -> Sample:
         values |= _named(phase, terms, gradients(distiller.model, terms))
         notes[f"{phase} phase s"] = timed(distiller.step, calls)
     notes["baking s"] = baking
-    notes["mean with baking s"] = _mean(notes, params) + baking / params.iterations
-    return Sample(_mean(notes, params), values, notes)
+    notes["mean with baking s"] = mean_iteration(notes, params) + baking / params.iterations
+    return Sample(mean_iteration(notes, params), values, notes)
 
 
 def draw(scene: Scene, params: DistillParams) -> tuple[Tensor, Tensor]:
@@ -155,7 +155,7 @@ def _update_seconds(model: Segmentation, found: dict[str, Tensor]) -> float:
     return timed(adam([{"params": copies, "lr": 0.01}]).step)
 
 
-def _mean(notes: dict[str, float], params: DistillParams) -> float:
-    """Return the mean iteration of the schedule."""
+def mean_iteration(notes: dict[str, float], params: DistillParams) -> float:
+    """Return the mean seconds of an iteration over the schedule from those of its phases."""
     share = params.joint_after / params.iterations
     return share * notes["first phase s"] + (1 - share) * notes["joint phase s"]

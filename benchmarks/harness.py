@@ -82,7 +82,8 @@ def all_benchmarks() -> dict[str, Benchmark]:
     """Return the benchmarks of all files in `benchmarks/cases`, by name."""
     found: dict[str, Benchmark] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(cases.__path__)):
-        for benchmark in importlib.import_module(f"benchmarks.cases.{module}").BENCHMARKS:
+        contents = importlib.import_module(f"benchmarks.cases.{module}")
+        for benchmark in getattr(contents, "BENCHMARKS", ()):
             assert benchmark.name not in found, benchmark.name
             found[benchmark.name] = benchmark
     return found
@@ -101,39 +102,47 @@ def timed(work: Callable[[], Any], calls: int = 1, warmup: int = 1) -> float:
 
 
 def measure(name: str, form: FormName) -> Measurement:
-    """Run one form in a child process.
-
-    Raises:
-        subprocess.CalledProcessError: it failed; its messages went to stderr.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.harness", name, form, folder]
-        subprocess.run(command, check=True)
-        figures = json.loads((Path(folder) / "figures.json").read_text())
-        values = load_file(Path(folder) / "values.safetensors")
-    sample = Sample(figures["seconds"], values, figures["notes"])
-    return Measurement(sample, figures["peak_mb"], figures["total_mb"])
+    """Run one form of a benchmark in a child process."""
+    return run_child("benchmarks.harness", name, form)
 
 
-def _child(name: str, form: FormName, folder: Path) -> None:
-    benchmark = all_benchmarks()[name]
-    work = benchmark.ours if form == "ours" else benchmark.naive
-    assert work is not None
-    inputs = benchmark.setup()
+def meter(setup: Callable[[], Any], work: Callable[[Any], Sample]) -> Measurement:
+    """Run a form in this process and see how much memory it takes beyond its inputs."""
+    inputs = setup()
     before = _resident_mb("VmRSS")
     if _CLEAR_REFS.exists():
         _CLEAR_REFS.write_text(_RESET_PEAK)
     sample = work(inputs)
     total = _resident_mb("VmHWM")
+    return Measurement(sample, total - before, total)
+
+
+def save_measurement(measurement: Measurement, folder: Path) -> None:
+    """Leave a measurement for the parent process."""
+    sample = measurement.sample
     figures = {
         "seconds": sample.seconds,
         "notes": dict(sample.notes),
-        "peak_mb": total - before,
-        "total_mb": total,
+        "peak_mb": measurement.peak_mb,
+        "total_mb": measurement.total_mb,
     }
     (folder / "figures.json").write_text(json.dumps(figures))
     values = {name: value.detach().contiguous() for name, value in sample.values.items()}
     save_file(values, folder / "values.safetensors")
+
+
+def run_child(module: str, *arguments: str) -> Measurement:
+    """Run `python -m <module> <arguments> <folder>`, which leaves a measurement in the folder.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; its messages went to stderr.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", module, *arguments, folder], check=True)
+        figures = json.loads((Path(folder) / "figures.json").read_text())
+        values = load_file(Path(folder) / "values.safetensors")
+    sample = Sample(figures["seconds"], values, figures["notes"])
+    return Measurement(sample, figures["peak_mb"], figures["total_mb"])
 
 
 def _resident_mb(entry: Literal["VmRSS", "VmHWM"]) -> float:
@@ -142,6 +151,13 @@ def _resident_mb(entry: Literal["VmRSS", "VmHWM"]) -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(entry))
     return int(line.split()[1]) * 1024 / 1e6
+
+
+def _child(name: str, form: FormName, folder: Path) -> None:
+    benchmark = all_benchmarks()[name]
+    work = benchmark.ours if form == "ours" else benchmark.naive
+    assert work is not None
+    save_measurement(meter(benchmark.setup, work), folder)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from benchmarks.harness import Benchmark, Measurement
 from ovs3d.files import atomic_path, write_json
 
 RESULTS = Path(__file__).parent / "results.json"
+SCALING = Path(__file__).parent / "scaling.json"
 TABLE = Path(__file__).parent / "RESULTS.md"
 _PACKAGES = ("torch", "numpy", "timm", "open_clip_torch", "zarr", "dvc")
 _INTRODUCTION = """\
@@ -88,13 +89,23 @@ def write_results(new: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Non
     entries = {entry["name"]: entry for entry in (*old, *new)}
     results = [entries[name] for name in order if name in entries]
     content = {
-        "machine": _machine(),
+        "machine": machine(),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
         "results": results,
     }
     write_json(RESULTS, content)
+    write_tables()
+
+
+def write_tables() -> None:
+    """Write what was measured so far as Markdown."""
+    parts = [_INTRODUCTION]
+    if RESULTS.exists():
+        parts.append(table(json.loads(RESULTS.read_text())))
+    if SCALING.exists():
+        parts.append(scaling_table(json.loads(SCALING.read_text())["curves"]))
     with atomic_path(TABLE) as temporary:
-        temporary.write_text(_INTRODUCTION + "\n" + table(content))
+        temporary.write_text("\n".join(parts))
 
 
 def table(content: Mapping[str, Any]) -> str:
@@ -123,7 +134,28 @@ def table(content: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _machine() -> dict[str, Any]:
+def scaling_table(curves: Sequence[Mapping[str, Any]]) -> str:
+    """Return scaling curves as Markdown."""
+    lines = [
+        "## Scaling",
+        "",
+        "Written by `python -m benchmarks.scaling`. Growth is how much longer the largest size takes",
+        "than the smallest, over how much larger it is: 1 is linear, less is better.",
+        "",
+        "![Time and memory against what drives them](../docs/images/scaling.png)",
+        "",
+        "| stage | driver | sizes | s | MB | growth | remark |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for curve in curves:
+        numbers = (", ".join(map(_cell, curve[key])) for key in ("values", "seconds", "peak_mb"))
+        cells = (curve["stage"], curve["driver"], *numbers, _cell(curve["growth"]), curve["remark"])
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on besides the code."""
     information = Path("/proc/cpuinfo")
     names = information.read_text().splitlines() if information.exists() else []
     models = [line.split(":")[1].strip() for line in names if line.startswith("model name")]

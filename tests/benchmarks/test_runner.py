@@ -23,6 +23,7 @@ def benchmark(name: str) -> Benchmark:
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(report, "SCALING", tmp_path / "scaling.json")
     monkeypatch.setattr(report, "TABLE", tmp_path / "RESULTS.md")
     return tmp_path
 
