@@ -139,8 +139,8 @@ def scaling_table(curves: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "## Scaling",
         "",
-        "Written by `python -m benchmarks.scaling`. Growth is how much longer the largest size takes",
-        "than the smallest, over how much larger it is: 1 is linear, less is better.",
+        "Written by `python -m benchmarks.scaling`. Growth is how much longer the largest size",
+        "takes than the smallest, over how much larger it is: 1 is linear, less is better.",
         "",
         "![Time and memory against what drives them](../docs/images/scaling.png)",
         "",
