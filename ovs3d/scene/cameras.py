@@ -2,8 +2,9 @@
 
 Coordinate conventions, stated here once for the whole project:
 
-- World: the unit scene made by stage `poses`. The average camera stands at the origin and looks
-  along +z, +x to its right, +y down; the nearest content lies at a depth of 1 or more.
+- World: the unit scene made by stage `poses`. Where all cameras face forward, the average camera
+  stands at the origin and looks along +z, +x to its right, +y down; otherwise the point that the
+  cameras look at is the origin, +y is down. The nearest content lies at a depth of 1 or more.
 - Camera: OpenCV axes, x right, y down, z forward. `world_from_camera` is a 3x4 matrix `[R | t]`
   that takes camera coordinates to world coordinates; `t` is the camera's centre.
 - Depth is z in camera coordinates, in world units. Ray directions have camera-z 1, so the point
