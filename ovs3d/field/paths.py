@@ -121,9 +121,9 @@ class _CurvedPaths:
     def _nodes(self, share: Tensor) -> tuple[list[Tensor], Tensor]:
         """Map shares of the way from the first knot to the last to the grid, as `positions`."""
         w = self.first + share * (_LAST_KNOT - self.first)
-        along = self.middle + self.reach * w / (1 - w.abs())
+        distance = self.middle + self.reach * w / (1 - w.abs())
         axes = zip(self.start.unbind(dim=1), self.along.unbind(dim=1), strict=True)
-        points = [torch.addcmul(start[:, None], along, step[:, None]) for start, step in axes]
+        points = [torch.addcmul(start[:, None], distance, along[:, None]) for start, along in axes]
         x, y, z = (point.abs() for point in points)
         factor = contraction(torch.maximum(torch.maximum(x, y), z))
         at, inside = [], torch.ones_like(factor, dtype=torch.bool)

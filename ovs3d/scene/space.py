@@ -63,6 +63,7 @@ class Space:
             First and last point `[R, 3]` in grid coordinates, both in [-1, 1]; equal for a ray
             that misses the cube.
         """
+        assert self.kind != "contracted", "rays of a contracted space are no segments"
         if self.kind == "ndc":
             start, end, valid = self._ndc_ends(origins, directions)
         else:

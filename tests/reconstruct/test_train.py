@@ -82,6 +82,15 @@ def test_the_trained_field_renders_a_held_out_view(
     assert float(-10 * error.log10()) > history[0]["psnr"]
 
 
+def test_training_fits_the_photos_in_contracted_space_too(
+    scene: SyntheticScene, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "LOG_EVERY", 10)
+    field, history = run(scene, images, space="contracted")
+    assert field.space.kind == "contracted"
+    assert history[-1]["psnr"] > history[0]["psnr"] + 1
+
+
 def test_the_grid_grows_to_its_final_size(trained: Result) -> None:
     field, _ = trained
     assert field.config.grid == field.space.grid(20**3)
