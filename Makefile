@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Idle OpenMP threads sleep. By default they spin, and on a machine that other work shares they take
+# the cores from it.
+export OMP_WAIT_POLICY ?= passive
 # The stages' commands say `python`; it has to be the one of the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

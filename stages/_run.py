@@ -1,6 +1,7 @@
 """What every stage script shares: arguments, parameters, and a user's mistake told in one line."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ def run(
     for name in paths:
         parser.add_argument(name, type=Path)
     arguments = parser.parse_args(argv)
+    # From here on Ctrl-C can be told in one line (see `stages/__init__.py`).
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main(arguments, load_scene_params(PARAMS_FILE, arguments.scene))
     except Ovs3dError as error:

@@ -86,7 +86,7 @@ def make_scene(
     middle = np.s_[:, _SUPERSAMPLE // 2, :, _SUPERSAMPLE // 2]
     for view in range(views):
         origins, directions = cameras.rays(view, fine)
-        depth, label = _cast(origins, directions)
+        depth, label = cast_rays(origins, directions)
         color = _paint(origins + depth[:, None] * directions, label, noise)
         photos.append(color.reshape(*blocks, 3).mean(dim=(1, 3)))
         depths.append(depth.reshape(blocks)[middle])
@@ -150,7 +150,7 @@ def _sweep(views: int, width: int, height: int, distortion: float) -> Cameras:
     )
 
 
-def _cast(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def cast_rays(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """Return depth and label of the first surface on each ray."""
     hits = [_box_depth(origins, directions, *box) for box in _BOXES]
     for axis, position in ((1, _FLOOR_Y), (2, _WALL_Z)):

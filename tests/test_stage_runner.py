@@ -1,6 +1,10 @@
 """What all stage scripts share: arguments, exit codes, one line for a user's mistake."""
 
 import argparse
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +56,20 @@ def test_interrupt_has_the_exit_code_of_shells(capsys: pytest.CaptureFixture[str
 
     assert run(main, None, (), argv=("demo",)) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_interrupt_during_the_imports_leaves_no_traceback(tmp_path: Path) -> None:
+    # A torch whose import is interrupted, found before the real one.
+    interrupt = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
+    (tmp_path / "torch.py").write_text(interrupt)
+    ended = subprocess.run(
+        [sys.executable, "-m", "stages.poses", "demo", "images", "out"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert ended.returncode == -signal.SIGINT
+    assert ended.stderr == ""
 
 
 def test_defect_of_the_program_keeps_its_traceback() -> None:

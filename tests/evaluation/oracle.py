@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.synthetic import LABELS, _cast
+from tests.synthetic import LABELS, cast_rays
 
 SCALES = 3
 
@@ -34,7 +34,7 @@ class OracleSegmentation:
 
     def render(self, origins: Tensor, directions: Tensor) -> OracleRays:
         """Cast rays; the colour is grey by label, the scale is the label modulo their number."""
-        depth, label = _cast(origins, directions)
+        depth, label = cast_rays(origins, directions)
         # Boxes are see-through when asked, floor and wall never are.
         opacity = torch.where(label < 3, self.opacity, 1.0)
         logits = torch.nn.functional.one_hot(label, len(LABELS)).float() * 0.5 - 0.1
