@@ -16,6 +16,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Ranks = tuple[PositiveInt, PositiveInt, PositiveInt]
 Device = Literal["auto", "cpu", "cuda"]
 Split = Literal["held_out", "paper"]
+Matching = Literal["auto", "exhaustive", "sequential"]
 Shading = Literal["sample", "ray"]
 SectionType = TypeVar("SectionType", bound="Section")
 
@@ -30,9 +31,12 @@ class PosesParams(Section):
     """Structure from motion with COLMAP."""
 
     camera_model: str
-    matching: Literal["exhaustive", "sequential"]
+    matching: Matching
+    """`auto`: all pairs of few photos; of many, neighbours and those that look alike."""
     max_features: PositiveInt
     """SIFT points per photo."""
+    first_octave: Annotated[int, Field(ge=-1, le=2)]
+    """Finest scale of SIFT: 0 is the photo, -1 twice its size."""
     max_image_size: PositiveInt
     """Pixels of the longer side that SIFT sees at most."""
     min_registered: Share

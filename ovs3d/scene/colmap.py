@@ -8,21 +8,19 @@ adjustment, whose sums depend on the number of threads, runs on one.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import combinations
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 import pycolmap
+from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.errors import ParamsError
-from ovs3d.params import PosesParams
+from ovs3d.params import Matching, PosesParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import CAMERA_MODELS
 from ovs3d.scene.dataset import Photos, is_upright, load_photo
-
-SEQUENTIAL_OVERLAP = 10
-"""Sequential matching pairs a frame with so many next ones, and with those 2^k frames ahead."""
+from ovs3d.scene.pairs import photo_pairs
 
 # A smaller model than this is no scene.
 _MIN_MODEL = 3
@@ -104,18 +102,6 @@ def triangulate_points(
     return found
 
 
-def photo_pairs(count: int, matching: Literal["exhaustive", "sequential"]) -> list[tuple[int, int]]:
-    """List the pairs of views that are matched, each once, the smaller index first."""
-    pairs = combinations(range(count), 2)
-    if matching == "exhaustive":
-        return list(pairs)
-    return [
-        (first, second)
-        for first, second in pairs
-        if second - first <= SEQUENTIAL_OVERLAP or (second - first).bit_count() == 1
-    ]
-
-
 def _prepare_photos(photos: Photos, images: Path) -> list[str]:
     """Check that every photo decodes and lay them out for COLMAP; return their names there.
 
@@ -178,6 +164,7 @@ def _known_model(
 def _extract(names: list[str], params: PosesParams, images: Path, database: Path) -> None:
     options = pycolmap.FeatureExtractionOptions(use_gpu=False, max_image_size=params.max_image_size)
     options.sift.max_num_features = params.max_features
+    options.sift.first_octave = params.first_octave
     batch = 2 * (os.cpu_count() or 1)
     with progress("SIFT points", len(names), "photos") as advance:
         for start in range(0, len(names), batch):
@@ -186,10 +173,13 @@ def _extract(names: list[str], params: PosesParams, images: Path, database: Path
             advance(len(some))
 
 
-def _match(
-    names: list[str], matching: Literal["exhaustive", "sequential"], seed: int, database: Path
-) -> None:
-    pairs = photo_pairs(len(names), matching)
+def _match(names: list[str], matching: Matching, seed: int, database: Path) -> None:
+    with pycolmap.Database.open(database) as tables:
+
+        def descriptors(view: int) -> NDArray[np.uint8]:
+            return np.asarray(tables.read_descriptors(view + 1).data)
+
+        pairs = photo_pairs(len(names), matching, descriptors, seed)
     options = pycolmap.FeatureMatchingOptions(use_gpu=False)
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = seed

@@ -183,5 +183,5 @@ def _too_few(photos: Photos, missing: tuple[str, ...], params: PosesParams) -> s
         f"{photos.paths[0].parent}: COLMAP placed {len(photos) - len(missing)} of {len(photos)} "
         f"photos, but poses.min_registered asks for {params.min_registered:.0%}; not placed: "
         f"{name_some(missing)}; add sharp photos that overlap by two thirds, leave those out, or "
-        "raise poses.max_features"
+        "raise poses.max_features, or set poses.first_octave to -1"
     )

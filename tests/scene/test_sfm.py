@@ -12,7 +12,6 @@ from PIL import Image
 from ovs3d.errors import ParamsError, PosesError, SceneError
 from ovs3d.params import PosesParams
 from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.colmap import photo_pairs
 from ovs3d.scene.dataset import open_photos
 from ovs3d.scene.sfm import PosesReport, reconstruct_poses
 from stages._run import run
@@ -22,8 +21,9 @@ from tests.synthetic import SyntheticScene, make_scene, write_scene
 
 PARAMS = PosesParams(
     camera_model="SIMPLE_RADIAL",
-    matching="exhaustive",
+    matching="auto",
     max_features=2048,
+    first_octave=-1,
     max_image_size=1600,
     min_registered=0.5,
 )
@@ -212,15 +212,6 @@ def test_unsupported_camera_model_is_an_error(images: Path, tmp_path: Path) -> N
         ParamsError, match=r"OPENCV_FISHEYE is not supported; use one of SIMPLE_PIN"
     ):
         reconstruct_poses(open_photos(images), params, 0, tmp_path / "poses")
-
-
-def test_exhaustive_pairs_are_all_pairs_once() -> None:
-    assert photo_pairs(4, "exhaustive") == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
-
-
-def test_sequential_pairs_are_neighbours_and_powers_of_two() -> None:
-    partners = [second for first, second in photo_pairs(100, "sequential") if first == 20]
-    assert partners == [*range(21, 31), 36, 52, 84]
 
 
 def test_stage_writes_the_folder_and_tells_mistakes_in_one_line(
