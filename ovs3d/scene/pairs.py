@@ -60,6 +60,8 @@ def _word_histograms(count: int, descriptors: Descriptors, seed: int) -> NDArray
     words = np.concatenate(
         [generator.permutation(descriptors(view))[: -(-_WORDS // count)] for view in range(count)]
     ).astype(np.float32)
+    if not len(words):
+        return np.zeros((count, 1))
     # Products of descriptors are integers below 2^24: exact, so that no tie depends on threads.
     lengths = (words * words).sum(axis=1)
     histograms = np.zeros((count, len(words)))
