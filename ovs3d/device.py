@@ -1,7 +1,9 @@
 """The one place that knows about devices: choice, generators, optimisers, precision, transfers."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,12 @@ ADAM_BETAS = (0.9, 0.99)
 """Sec. A.3."""
 LEAST_COSINE = 0.999
 """Between an encoder's outputs in float32 and in a lower precision that may stand for it."""
+_GROUP = Path("/sys/fs/cgroup")
+_LIMITS = (
+    (_GROUP / "memory.max", _GROUP / "memory.current"),
+    (_GROUP / "memory/memory.limit_in_bytes", _GROUP / "memory/memory.usage_in_bytes"),
+)
+"""Limit and use of memory in a container, of control groups' second and first version."""
 _TENSOR_CORES = (7, 0)
 """CUDA compute capability from which half precision is faster than float32."""
 
@@ -40,6 +48,25 @@ def make_generator(seed: int, device: torch.device) -> torch.Generator:
 def adam(groups: Iterable[dict[str, Any]]) -> torch.optim.Adam:
     """Return Adam with the paper's betas over parameter groups that carry their own `lr`."""
     return torch.optim.Adam(list(groups), betas=ADAM_BETAS, eps=1e-8, fused=True)
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that may still be used on a device: free, or reclaimable, and within limits.
+
+    A container's limit counts where Linux tells it.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free)
+    information = Path("/proc/meminfo")
+    if not information.exists():  # not Linux: all there is, in use or not
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    lines = (line.split() for line in information.read_text().splitlines())
+    free = next(int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:")
+    for limit, used in _LIMITS:
+        if limit.exists() and (text := limit.read_text().strip()).isdigit():
+            free = min(free, max(0, int(text) - int(used.read_text())))
+    return free
 
 
 def to_device(value: Tensor, device: torch.device) -> Tensor:
