@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from ovs3d.field.model import Field, FieldConfig
 from ovs3d.params import DistillParams, Shading
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.fit_space import choose_space
+from ovs3d.spill import Spill
 
 _EMPTY, _SOLID = -12.0, 17.0
 """Raw densities: nothing, and what makes a surface some eight kept samples deep at one voxel a
@@ -109,14 +111,15 @@ def make_scene(sizes: Sizes, params: DistillParams) -> Scene:
 
 def make_distiller(scene: Scene, params: DistillParams) -> Distiller:
     """Bake a scene and return its distillation, at the start of the first phase."""
+    spill = Spill(torch.device("cpu"), math.inf, Path())
 
     def bake(xy: Tensor, what: str) -> BakedRays:
-        return bake_rays(scene.model.field, scene.cameras, scene.cameras.views, xy, what)
+        return bake_rays(scene.model.field, scene.cameras, scene.cameras.views, xy, what, spill)
 
     pixels = PixelBank(rays=bake(scene.xy, "pixels"), **scene.pixels)
     tokens = TokenBank(bake(scene.token_xy, "tokens"), scene.tokens)
     generator = make_generator(1, torch.device("cpu"))
-    return Distiller(scene.model, pixels, tokens, params, generator)
+    return Distiller(scene.model, pixels, tokens, params, generator, spill)
 
 
 def make_cameras(sizes: Sizes) -> Cameras:

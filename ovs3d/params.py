@@ -17,6 +17,8 @@ Ranks = tuple[PositiveInt, PositiveInt, PositiveInt]
 Device = Literal["auto", "cpu", "cuda"]
 Split = Literal["held_out", "paper"]
 Matching = Literal["auto", "exhaustive", "sequential"]
+MemoryBudget = Literal["auto"] | PositiveFloat
+"""In 10^9 bytes."""
 Shading = Literal["sample", "ray"]
 SectionType = TypeVar("SectionType", bound="Section")
 
@@ -192,12 +194,13 @@ class SceneParams(Section):
 
     seed: int
     device: Device
+    memory_budget: MemoryBudget
     split: Split
     test_views: tuple[int, ...]
     stages: Preset
 
 
-_SHARED_KEYS = ("seed", "device", "split", "scenes")
+_SHARED_KEYS = ("seed", "device", "memory_budget", "split")
 
 
 def load_scene_params(path: Path, scene: str) -> SceneParams:
@@ -216,7 +219,7 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
     if scene not in scenes:
         raise ParamsError(f"{path}: no scene '{scene}' under scenes{_nearest(scene, scenes)}")
     entry = _validate(SceneEntry, scenes[scene], f"{path}: scenes.{scene}")
-    if entry.preset in _SHARED_KEYS or entry.preset not in document:
+    if entry.preset not in preset_names(path):
         presets = preset_names(path)
         raise ParamsError(
             f"{path}: scenes.{scene}.preset is '{entry.preset}', but there is no such preset"
@@ -227,7 +230,7 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
         name: _merge(document[entry.preset][name], getattr(entry, name))
         for name in Preset.model_fields
     }
-    shared = {key: document.get(key) for key in ("seed", "device", "split") if key in document}
+    shared = {key: document[key] for key in _SHARED_KEYS if key in document}
     stages = _validate(Preset, merged, f"{path}: scenes.{scene}")
     return _validate(
         SceneParams, {**shared, "test_views": entry.test_views, "stages": stages}, f"{path}: "
@@ -241,7 +244,7 @@ def scene_names(path: Path) -> list[str]:
 
 def preset_names(path: Path) -> list[str]:
     """List the presets of `params.yaml` in the order of the file."""
-    return [key for key in _read(path) if key not in _SHARED_KEYS]
+    return [key for key in _read(path) if key not in (*_SHARED_KEYS, "scenes")]
 
 
 def _read(path: Path) -> dict[str, Any]:

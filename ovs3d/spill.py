@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 import torch
@@ -27,19 +27,21 @@ Row = tuple[Tensor, ...]
 class Spill:
     """Collects tensors on a device, and in files of a scratch folder once a budget is used up."""
 
-    def __init__(self, device: torch.device, gigabytes: float | None, folder: Path) -> None:
+    def __init__(
+        self, device: torch.device, gigabytes: float | Literal["auto"], folder: Path
+    ) -> None:
         """Set the budget.
 
         Args:
             device: where tensors go that fit.
-            gigabytes: of that device's memory, 10^9 bytes each; None takes half of what is free.
+            gigabytes: of that device's memory, 10^9 bytes each; `auto` takes half of what is free.
             folder: of the scratch files. They have no name while they are in use, so that nothing
                 is left of them, however the process ends.
         """
         self.device = device
         self._folder = folder
         self._left = (
-            free_memory(device) * _AUTO_SHARE if gigabytes is None else gigabytes * _GIGABYTE
+            free_memory(device) * _AUTO_SHARE if gigabytes == "auto" else gigabytes * _GIGABYTE
         )
 
     def collect(self, parts: Iterable[Row]) -> Row:

@@ -22,7 +22,7 @@ SOURCES = sorted(
 SHARED = {"seed", "device", "split", "scenes.${key}.test_views"}
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
-    ("errors", "files", "device", "progress", "params", "resume"),
+    ("errors", "files", "device", "progress", "params", "resume", "spill"),
     ("scene",),
     ("field",),
     ("reconstruct", "features"),
@@ -87,7 +87,8 @@ def test_stage_lists_every_parameter_that_its_script_reads(stage: str) -> None:
 def test_every_parameter_is_claimed_by_a_stage() -> None:
     claimed = {name.split(".")[0] for stage in STAGES for name in body(stage)["params"]}
     presets = {entry["preset"] for entry in PARAMS["scenes"].values()} | {"tiny", "paper"}
-    assert set(PARAMS) - presets <= claimed
+    # Memory changes how long it takes, not what comes out.
+    assert set(PARAMS) - presets - claimed == {"memory_budget"}
     for preset in presets:
         assert list(PARAMS[preset]) == SCENE_STAGES
 

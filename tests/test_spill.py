@@ -65,7 +65,7 @@ def test_without_a_budget_half_of_the_free_memory_is_taken(
     expected: list[tuple[int]],
 ) -> None:
     monkeypatch.setattr(spill, "free_memory", lambda _: free)
-    Spill(CPU, None, tmp_path).collect([(torch.zeros(100),)])
+    Spill(CPU, "auto", tmp_path).collect([(torch.zeros(100),)])
     assert mapped == expected
 
 

@@ -4,6 +4,7 @@ The samples that a ray keeps and their weights are baked for the rays of all tra
 all DINO tokens, so no iteration marches a ray or runs an encoder.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovs3d.distill.relevancy import stack_relevancy
-from ovs3d.errors import StoreError
+from ovs3d.errors import SceneError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field
@@ -19,9 +20,41 @@ from ovs3d.field.render import RaySamples, march
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.spill import Row, Spill, take
 
 WEIGHT_THRESHOLD = 1e-3
 """Samples below weigh less than one part in a thousand of their ray and are not baked."""
+
+
+@dataclass(frozen=True, eq=False)
+class DistillInputs:
+    """Everything that is known about a scene before distillation."""
+
+    photos: Photos
+    cameras: Cameras
+    train_views: tuple[int, ...]
+    clip: FeatureStore
+    dino: TokenStore
+    labels: tuple[str, ...]
+    text: Tensor
+    """[C, D] unit text features, on the device to train on."""
+    spill: Spill
+    """Takes what is read in every iteration; its device is that of the texts."""
+
+    def views(self) -> tuple[int, ...]:
+        """Return the training views that have a pose and features of both kinds.
+
+        Raises:
+            SceneError: there is none.
+        """
+        usable = set(self.cameras.views) & set(self.clip.views) & set(self.dino.views)
+        views = tuple(view for view in self.train_views if view in usable)
+        if not views:
+            raise SceneError(
+                "no training view has a pose, CLIP and DINO features; raise clip_features.views "
+                "or list fewer test_views"
+            )
+        return views
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +100,9 @@ class PixelBank:
         row = torch.div(index, len(self.ys), rounding_mode="floor")
         pixel = index - row * len(self.ys)
         ys, xs = self.ys[pixel], self.xs[pixel]
-        relevancy = self.relevancy[row, ys, xs].float()
-        return self.features.gather(self.views[row], ys, xs), relevancy
+        _, height, width, _, _ = self.relevancy.shape
+        relevancy = take(self.relevancy.flatten(0, 2), (row * height + ys) * width + xs)
+        return self.features.gather(self.views[row], ys, xs), relevancy.float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +134,7 @@ class TokenBank:
 
 
 def bake_rays(
-    field: Field, cameras: Cameras, views: tuple[int, ...], xy: Tensor, what: str
+    field: Field, cameras: Cameras, views: tuple[int, ...], xy: Tensor, what: str, spill: Spill
 ) -> BakedRays:
     """March rays of several views through the frozen density and keep what matters.
 
@@ -110,80 +144,74 @@ def bake_rays(
         views: photo indices.
         xy: [P, 2] photo pixel coordinates, the same for every view, on the field's device.
         what: name of the rays, for the progress bar.
+        spill: takes what is baked.
     """
-    parts, directions = [], []
-    with progress(f"bake {what}", len(views), "views") as advance:
-        for view in views:
-            origin, direction = cameras.rays(view, xy)
-            parts.append(march(field, origin, direction, WEIGHT_THRESHOLD))
-            directions.append(direction)
-            advance()
-    counts = torch.cat([part.offsets.diff() for part in parts])
-    samples = RaySamples(
-        functional.pad(counts.cumsum(dim=0), (1, 0)),
-        torch.cat([part.points for part in parts]),
-        torch.cat([part.weights for part in parts]),
-        torch.cat([part.depth for part in parts]),
-        torch.cat([part.opacity for part in parts]),
-    )
-    return BakedRays(samples, torch.cat(directions))
+    counts = []
+
+    def bake() -> Iterator[Row]:
+        with progress(f"bake {what}", len(views), "views") as advance:
+            for view in views:
+                origin, direction = cameras.rays(view, xy)
+                part = march(field, origin, direction, WEIGHT_THRESHOLD)
+                counts.append(part.offsets.diff())
+                yield part.points, part.weights, part.depth, part.opacity, direction
+                advance()
+
+    points, weights, depth, opacity, directions = spill.collect(bake())
+    offsets = functional.pad(torch.cat(counts).cumsum(dim=0), (1, 0))
+    return BakedRays(RaySamples(offsets, points, weights, depth, opacity), directions)
 
 
 def make_pixel_bank(
-    field: Field,
-    photos: Photos,
-    cameras: Cameras,
-    views: tuple[int, ...],
-    downscale: int,
-    store: FeatureStore,
-    text: Tensor,
+    field: Field, inputs: DistillInputs, views: tuple[int, ...], downscale: int
 ) -> PixelBank:
-    """Bake the pixels of the training views at photo / `downscale` and their relevancy.
+    """Bake the pixels of some views at photo / `downscale` and their relevancy.
 
     Raises:
         StoreError: the feature store was made for photos of another size.
     """
-    device = text.device
+    photos, store, spill = inputs.photos, inputs.clip, inputs.spill
     expected = (photos.width // store.downscale, photos.height // store.downscale)
     if (store.width, store.height) != expected:
         raise StoreError(
             f"the CLIP store holds working images of {store.width} x {store.height}, but the "
             f"photos give {expected[0]} x {expected[1]}; run stage clip_features again"
         )
-    xy = pixel_centres(photos.width, photos.height, downscale).to(device)
-    colors = [load_photo(photos.paths[view], downscale).view(-1, 3) for view in views]
-    features = store.load(views, device)
+    xy = pixel_centres(photos.width, photos.height, downscale).to(spill.device)
+    (colors,) = spill.collect(
+        (load_photo(photos.paths[view], downscale).view(-1, 3),) for view in views
+    )
+    features = store.load(views, spill.device, spill)
     # Pixels beyond the last whole working pixel share it.
     cell = (xy / store.downscale).long()
     return PixelBank(
-        rays=bake_rays(field, cameras, views, xy, "pixels"),
-        colors=torch.cat(colors).to(device),
-        views=torch.tensor(views, device=device),
+        rays=bake_rays(field, inputs.cameras, views, xy, "pixels", spill),
+        colors=colors,
+        views=torch.tensor(views, device=spill.device),
         ys=cell[:, 1].clamp(max=store.height - 1),
         xs=cell[:, 0].clamp(max=store.width - 1),
         features=features,
-        relevancy=_relevancy(features, views, text),
+        relevancy=spill.collect(_relevancy(features, views, inputs.text))[0],
     )
 
 
-def _relevancy(features: WindowFeatures, views: tuple[int, ...], text: Tensor) -> Tensor:
-    maps = []
+def _relevancy(features: WindowFeatures, views: tuple[int, ...], text: Tensor) -> Iterator[Row]:
     with progress("relevancy", len(views), "views") as advance:
         for view in views:
-            maps.append(stack_relevancy(features.relevancy(view, text)))
+            yield (stack_relevancy(features.relevancy(view, text))[None],)
             advance()
-    return torch.stack(maps)
 
 
-def make_token_bank(
-    field: Field, cameras: Cameras, views: tuple[int, ...], store: TokenStore, device: torch.device
-) -> TokenBank:
-    """Bake the rays through the token centres of the training views."""
+def make_token_bank(field: Field, inputs: DistillInputs, views: tuple[int, ...]) -> TokenBank:
+    """Bake the rays through the token centres of some views."""
+    store, spill, device = inputs.dino, inputs.spill, inputs.spill.device
     height, width = store.grid
     step = store.patch * store.downscale
     ys, xs = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
     )
     xy = (torch.stack((xs, ys), dim=-1).view(-1, 2) + 0.5) * step
-    tokens = functional.normalize(store.load(views, device).float(), dim=-1).half()
-    return TokenBank(bake_rays(field, cameras, views, xy.float(), "tokens"), tokens)
+    loaded = (store.load([view], device).float() for view in views)
+    (tokens,) = spill.collect((functional.normalize(part, dim=-1).half(),) for part in loaded)
+    rays = bake_rays(field, inputs.cameras, views, xy.float(), "tokens", spill)
+    return TokenBank(rays, tokens)

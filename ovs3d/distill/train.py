@@ -1,61 +1,34 @@
 """Distillation of CLIP and DINO features into a reconstructed field (Sec. 3, A.3)."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ovs3d.device import adam, make_generator
-from ovs3d.distill.bank import PixelBank, TokenBank, make_pixel_bank, make_token_bank
+from ovs3d.distill.bank import (
+    DistillInputs,
+    PixelBank,
+    TokenBank,
+    make_pixel_bank,
+    make_token_bank,
+)
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.losses import color_loss, feature_loss, rda_loss
 from ovs3d.distill.model import Appearance, Segmentation, new_segmentation
-from ovs3d.errors import SceneError
-from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, join
 from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import Photos
+from ovs3d.spill import Spill, take
 
 LOG_EVERY = 20
 """Iterations per entry of the history."""
 TERMS = ("total", "color", "feature", "rda", "fda")
 _RAYS_PER_CHUNK = 1 << 12
 """Few enough for temporaries that the allocator reuses instead of asking for fresh pages."""
-
-
-@dataclass(frozen=True, eq=False)
-class DistillInputs:
-    """Everything that is known about a scene before distillation."""
-
-    photos: Photos
-    cameras: Cameras
-    train_views: tuple[int, ...]
-    clip: FeatureStore
-    dino: TokenStore
-    labels: tuple[str, ...]
-    text: Tensor
-    """[C, D] unit text features, on the device to train on."""
-
-    def views(self) -> tuple[int, ...]:
-        """Return the training views that have a pose and features of both kinds.
-
-        Raises:
-            SceneError: there is none.
-        """
-        usable = set(self.cameras.views) & set(self.clip.views) & set(self.dino.views)
-        views = tuple(view for view in self.train_views if view in usable)
-        if not views:
-            raise SceneError(
-                "no training view has a pose, CLIP and DINO features; raise clip_features.views "
-                "or list fewer test_views"
-            )
-        return views
 
 
 def distill(
@@ -83,11 +56,9 @@ def distill(
     model = new_segmentation(
         field, inputs.labels, inputs.text, inputs.clip.scales, params, generator
     )
-    pixels = make_pixel_bank(
-        field, inputs.photos, inputs.cameras, views, params.downscale, inputs.clip, inputs.text
-    )
-    tokens = make_token_bank(field, inputs.cameras, views, inputs.dino, inputs.text.device)
-    trainer = Distiller(model, pixels, tokens, params, generator)
+    pixels = make_pixel_bank(field, inputs, views, params.downscale)
+    tokens = make_token_bank(field, inputs, views)
+    trainer = Distiller(model, pixels, tokens, params, generator, inputs.spill)
     return model, trainer.run(checkpoint)
 
 
@@ -101,6 +72,7 @@ class Distiller:
         tokens: TokenBank,
         params: DistillParams,
         generator: torch.Generator,
+        spill: Spill,
     ) -> None:
         self.model = model
         self.pixels = pixels
@@ -111,8 +83,10 @@ class Distiller:
         for parameter in model.field.parameters():
             parameter.requires_grad_(False)
         # Until the joint phase the composited features of a ray are constants.
-        self._constant_rays: Tensor | None = torch.cat(
-            [self._composite_all(bank.rays.samples) for bank in (pixels, tokens)]
+        banks = (pixels, tokens)
+        self._constant_rays: Tensor | None
+        (self._constant_rays,) = spill.collect(
+            (rays,) for bank in banks for rays in self._composite_all(bank.rays.samples)
         )
         self.optimizer = self._optimizer(params.lr_volumes, params.lr_heads)
 
@@ -194,7 +168,7 @@ class Distiller:
             rays = appearance.rays
         else:
             corners = self.model.corners(samples)
-            rays = self._constant_rays[torch.cat((pixels, tokens + len(self.pixels)))]
+            rays = take(self._constant_rays, torch.cat((pixels, tokens + len(self.pixels))))
         products = self.model.products()
         logits = products.logits(rays)
         color = feature = rda = fda = logits.new_zeros(())
@@ -208,14 +182,16 @@ class Distiller:
         if weights.color and self.joint:
             color = self._color_loss(appearance.first(count, len(samples.weights)), samples, pixels)
         if patches is not None:
-            similarity = self.tokens.tokens.flatten(0, 2)[tokens].float().view(*patches.shape, -1)
+            similarity = (
+                take(self.tokens.tokens.flatten(0, 2), tokens).float().view(*patches.shape, -1)
+            )
             fda = fda_loss(logits[count:].view(*patches.shape, -1), similarity, self.params.fda)
         total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
         return torch.stack((total, color, feature, rda, fda))
 
     def _color_loss(self, appearance: Appearance, samples: RaySamples, pixels: Tensor) -> Tensor:
-        rendered = self.model.colors(appearance, samples, self.pixels.rays.directions[pixels])
-        return color_loss(rendered, self.pixels.colors[pixels].float() / 255)
+        rendered = self.model.colors(appearance, samples, take(self.pixels.rays.directions, pixels))
+        return color_loss(rendered, take(self.pixels.colors, pixels).float() / 255)
 
     def start_joint_phase(self) -> None:
         """Let appearance and colour head follow; density stays frozen for good."""
@@ -243,14 +219,10 @@ class Distiller:
             if parameters
         )
 
-    @torch.no_grad()
-    def _composite_all(self, samples: RaySamples) -> Tensor:
+    def _composite_all(self, samples: RaySamples) -> Iterator[Tensor]:
         rays = torch.arange(len(samples.offsets) - 1, device=samples.offsets.device)
-        parts = [
-            self.model.appearance(kept, self.model.corners(kept)).rays
-            for kept in map(samples.select, torch.split(rays, _RAYS_PER_CHUNK))
-        ]
-        return torch.cat(parts)
+        for kept in map(samples.select, torch.split(rays, _RAYS_PER_CHUNK)):
+            yield self.model.appearance(kept, self.model.corners(kept)).rays.detach()
 
 
 def _all(modules: Iterable[nn.Module]) -> list[nn.Parameter]:

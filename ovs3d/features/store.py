@@ -1,5 +1,6 @@
 """The Zarr stores of window embeddings and DINO tokens."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ovs3d.device import to_device
 from ovs3d.features.view_store import CHUNK_NAMES, ViewStore, codecs, create_results, open_array
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice
+from ovs3d.spill import Spill
 
 _WINDOWS_PER_CHUNK = 512
 _TOKENS_PER_TILE = 16
@@ -70,14 +72,22 @@ class FeatureStore(ViewStore):
 
         return cls._resume(path, attributes, build)
 
-    def load(self, views: Sequence[int], device: torch.device) -> WindowFeatures:
+    def load(
+        self, views: Sequence[int], device: torch.device, spill: Spill | None = None
+    ) -> WindowFeatures:
         """Bring the windows of some views into memory for `WindowFeatures.gather`.
+
+        Args:
+            views: photo indices.
+            device: where features are gathered.
+            spill: takes the embeddings; without one they go to `device`, all of them.
 
         Raises:
             StoreError: a view is not in the store or cannot be read.
         """
         rows = [self._row(view) for view in views]
-        embeddings = np.stack([self._read(view) for view in views])
+        spill = spill or Spill(device, math.inf, self.path.parent)
+        (embeddings,) = spill.collect((torch.from_numpy(self._read(view))[None],) for view in views)
         lattices = [
             lattice(self.width, self.height, divisor, self._strides) for divisor in self._divisors
         ]
@@ -85,7 +95,7 @@ class FeatureStore(ViewStore):
             views,
             (self.width, self.height),
             lattices,
-            to_device(torch.from_numpy(embeddings), device),
+            embeddings,
             to_device(torch.from_numpy(self._boxes[rows]), device),
         )
 

@@ -58,14 +58,15 @@ class WindowFeatures:
             views: V photo indices.
             size: width and height of the working image.
             lattices: of the scales.
-            embeddings: [V, M, D] float16, the windows of all scales one after the other.
-            boxes: [V, M, 4] int16 as from `windows`, on the device of `embeddings`.
+            embeddings: [V, M, D] float16, the windows of all scales one after the other; on the
+                device of the boxes, or on the CPU because they are too many.
+            boxes: [V, M, 4] int16 as from `windows`, on the device to gather on.
         """
         self.views = tuple(views)
         self.width, self.height = size
         self.scales = len(lattices)
         self.dim = embeddings.shape[2]
-        device = embeddings.device
+        device = boxes.device
         self._embeddings = embeddings.flatten(0, 1)
         left, upper, right, lower = boxes.flatten(0, 1).long().unbind(dim=1)
         self._boxes = _pack(left, upper, _LIMIT - right, _LIMIT - lower)
@@ -77,8 +78,8 @@ class WindowFeatures:
 
     @property
     def device(self) -> torch.device:
-        """Where the windows are."""
-        return self._embeddings.device
+        """Where features are gathered."""
+        return self._boxes.device
 
     def gather(self, views: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
         """Return the features of pixels, each the plain mean of the windows that cover it.
@@ -103,9 +104,11 @@ class WindowFeatures:
             room = pixel[:, None] - boxes
             covers = room & _HIGH_BITS == _HIGH_BITS
             counts = covers.sum(dim=1)
+            starts = counts.cumsum(0) - counts
+            source = self._embeddings.device
             sums = embedding_bag(
-                candidates[covers], self._embeddings, counts.cumsum(0) - counts, mode="sum"
-            )
+                candidates[covers].to(source), self._embeddings, starts.to(source), mode="sum"
+            ).to(self.device)
             torch.mul(sums, counts.to(result.dtype).reciprocal()[:, None], out=result[:, index])
         return result
 

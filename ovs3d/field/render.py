@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ovs3d.field.model import Field
 from ovs3d.field.paths import make_paths
+from ovs3d.spill import take
 
 # Positions that are tested against the occupancy mask at a time, about: bounds the memory of
 # marching.
@@ -54,10 +55,10 @@ class RaySamples:
         index = torch.arange(len(rows), device=rows.device) + (first - offsets[:-1])[rows]
         return RaySamples(
             offsets,
-            self.points.index_select(0, index),
-            self.weights.index_select(0, index),
-            self.depth[rays],
-            self.opacity[rays],
+            take(self.points, index),
+            take(self.weights, index),
+            take(self.depth, rays),
+            take(self.opacity, rays),
         )
 
 

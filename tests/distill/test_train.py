@@ -1,5 +1,6 @@
 """Distillation with perfect labels for features: what is left to err is the field and the loop."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,13 @@ from ovs3d.params import DistillParams
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import pixel_centres
 from ovs3d.scene.fit_space import choose_space
+from ovs3d.spill import Spill
 from tests.distill.params import distill_params
 from tests.synthetic import LABELS, SyntheticScene
 
 VIEWS = (1,)
 DOWNSCALE = 3
+IN_MEMORY = Spill(torch.device("cpu"), math.inf, Path())
 
 
 class OracleFeatures:
@@ -62,7 +65,9 @@ def field(scene: SyntheticScene) -> Field:
     return field
 
 
-def banks(scene: SyntheticScene, field: Field, text: Tensor) -> tuple[PixelBank, TokenBank]:
+def banks(
+    scene: SyntheticScene, field: Field, text: Tensor, spill: Spill
+) -> tuple[PixelBank, TokenBank]:
     cameras = scene.cameras
     xy = pixel_centres(cameras.width, cameras.height, DOWNSCALE)
     height, width = cameras.height // DOWNSCALE, cameras.width // DOWNSCALE
@@ -72,7 +77,7 @@ def banks(scene: SyntheticScene, field: Field, text: Tensor) -> tuple[PixelBank,
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     photos = scene.photos[:, 1::DOWNSCALE, 1::DOWNSCALE]
     pixels = PixelBank(
-        rays=bake_rays(field, cameras, VIEWS, xy, "pixels"),
+        rays=bake_rays(field, cameras, VIEWS, xy, "pixels", spill),
         colors=photos[list(VIEWS)].reshape(-1, 3),
         views=torch.tensor(VIEWS),
         ys=rows.flatten(),
@@ -88,6 +93,7 @@ def train(
     field: Field,
     params: DistillParams,
     checkpoint: Checkpoint | None = None,
+    spill: Spill = IN_MEMORY,
 ) -> tuple[Segmentation, list]:
     copy = Field(field.config, torch.Generator().manual_seed(0))
     copy.load_state_dict(field.state_dict())
@@ -95,8 +101,8 @@ def train(
     text = torch.eye(len(LABELS), 8)
     generator = torch.Generator().manual_seed(0)
     model = new_segmentation(copy, LABELS, text, 2, params, generator)
-    history = Distiller(model, *banks(scene, copy, text), params, generator).run(checkpoint)
-    return model, history
+    both = banks(scene, copy, text, spill)
+    return model, Distiller(model, *both, params, generator, spill).run(checkpoint)
 
 
 def label_accuracy(scene: SyntheticScene, model: Segmentation, view: int) -> float:
@@ -139,6 +145,18 @@ def test_two_runs_are_equal_bit_by_bit(scene: SyntheticScene, field: Field) -> N
     params = distill_params(iterations=12, joint_after=6)
     first, second = (train(scene, field, params)[0].state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_what_lies_on_disk_gives_the_same_bits(
+    scene: SyntheticScene, field: Field, tmp_path: Path
+) -> None:
+    params = distill_params(iterations=8, joint_after=4)
+    expected, entries = train(scene, field, params)
+    spill = Spill(torch.device("cpu"), 0.0, tmp_path)
+    model, history = train(scene, field, params, spill=spill)
+    assert history == entries
+    for name, value in expected.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
 
 
 @pytest.mark.parametrize("killed_at", [2, 5, 10])
