@@ -7,6 +7,7 @@ values on the nodes. Tables are stored channel-last, so that a sample reads whol
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,7 @@ class VmVolume(nn.Module):
     def at(self, corners: "Corners") -> Tensor:
         """Evaluate the volume as `features` does, at points whose corners are known."""
         parts = [
-            interpolate(plane.flatten(0, 1), *on_plane) * interpolate(line, *on_line)
+            interpolate(plane.flatten(0, 1), on_plane) * interpolate(line, on_line)
             for plane, line, on_plane, on_line in zip(
                 self.planes, self.lines, corners.planes, corners.lines, strict=True
             )
@@ -113,23 +114,46 @@ class VmVolume(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Corners:
-    """Which rows of the tables of a volume N points read, and how much of each.
-
-    The same for all volumes of one grid.
+class Reads:
+    """Which rows of a table N points read, and how much of each.
 
     Attributes:
-        planes: per component, row numbers int32 `[N, 4]` of the flattened plane and their weights.
-        lines: per component, row numbers int32 `[N, 2]` of the line and their weights.
+        rows: int32 `[N, K]`.
+        weights: `[N, K]`.
+        whole: the reads of more points, of which these are the first.
     """
 
-    planes: tuple[tuple[Tensor, Tensor], ...]
-    lines: tuple[tuple[Tensor, Tensor], ...]
+    rows: Tensor
+    weights: Tensor
+    whole: "Reads | None" = None
+
+    @cached_property
+    def by_row(self) -> tuple[Tensor, Tensor]:
+        """The rows in increasing order, and where in `rows.view(-1)` each stands."""
+        if self.whole is None:
+            return torch.sort(self.rows.view(-1), stable=True)
+        # To pick from what is sorted already takes a fraction of the time.
+        rows, places = self.whole.by_row
+        own = (places < self.rows.numel()).nonzero().view(-1)
+        return rows.index_select(0, own), places.index_select(0, own)
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """What N points read of the tables of a volume; the same for all volumes of one grid.
+
+    Attributes:
+        planes: per component, of the flattened plane, K = 4.
+        lines: per component, of the line, K = 2.
+    """
+
+    planes: tuple[Reads, ...]
+    lines: tuple[Reads, ...]
 
     def first(self, count: int) -> "Corners":
         """Return those of the first points."""
         planes, lines = (
-            tuple((index[:count], weight[:count]) for index, weight in tables)
+            tuple(Reads(reads.rows[:count], reads.weights[:count], reads) for reads in tables)
             for tables in (self.planes, self.lines)
         )
         return Corners(planes, lines)
@@ -139,9 +163,9 @@ def find_corners(points: Tensor, grid: Grid) -> Corners:
     """Find what points `[N, 3]` in [-1, 1] read of the volumes of a grid."""
     cell, inside = locate(points, grid)
 
-    def read(*axes: int) -> tuple[Tensor, Tensor]:
+    def read(*axes: int) -> Reads:
         rows = _corner_rows([cell[axis] for axis in axes], [grid[axis] for axis in axes])
-        return rows, _corner_weights([inside[axis] for axis in axes])
+        return Reads(rows, _corner_weights([inside[axis] for axis in axes]))
 
     return Corners(tuple(read(a, b) for a, b, _ in AXES), tuple(read(c) for _, _, c in AXES))
 
@@ -178,22 +202,21 @@ def trilinear(values: Tensor, points: Tensor) -> Tensor:
     """
     x, y, z = values.shape
     cell, inside = locate(points, (x, y, z))
-    index = _corner_rows(cell, values.shape)
-    return interpolate(values.view(-1, 1), index, _corner_weights(inside)).view(-1)
+    reads = Reads(_corner_rows(cell, values.shape), _corner_weights(inside))
+    return interpolate(values.view(-1, 1), reads).view(-1)
 
 
-def interpolate(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+def interpolate(table: Tensor, reads: Reads) -> Tensor:
     """Return weighted sums of rows of a table.
 
     Args:
         table: `[M, C]`; gradients flow to it alone.
-        index: int32 `[N, K]`, row numbers.
-        weight: `[N, K]`.
+        reads: of N points.
 
     Returns:
         `[N, C]`.
     """
-    result: Tensor = _Interpolate.apply(table, index, weight)
+    result: Tensor = _Interpolate.apply(table, reads)
     return result
 
 
@@ -205,25 +228,26 @@ class _Interpolate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: "_Context", table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(index, weight)
-        ctx.rows = len(table)
-        return functional.embedding_bag(index, table, mode="sum", per_sample_weights=weight)
+    def forward(ctx: "_Context", table: Tensor, reads: Reads) -> Tensor:
+        ctx.reads, ctx.size = reads, len(table)
+        return functional.embedding_bag(
+            reads.rows, table, mode="sum", per_sample_weights=reads.weights
+        )
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: "_Context", gradient: Tensor) -> tuple[Tensor, None, None]:
-        index, weight = ctx.saved_tensors
-        flat, weight = index.view(-1), weight.reshape(-1)
+    def backward(ctx: "_Context", gradient: Tensor) -> tuple[Tensor, None]:
+        reads = ctx.reads
+        flat, weight, corners = reads.rows.view(-1), reads.weights.reshape(-1), reads.rows.shape[1]
         if gradient.shape[1] == 1 and gradient.device.type == "cpu":
             # One thread, in order; for single values that beats sorting.
-            spread = gradient.expand(-1, index.shape[1]).reshape(-1) * weight
-            return spread.new_zeros(ctx.rows).index_add_(0, flat, spread).view(-1, 1), None, None
+            spread = gradient.expand(-1, corners).reshape(-1) * weight
+            return spread.new_zeros(ctx.size).index_add_(0, flat, spread).view(-1, 1), None
         # Turned round: for each row of the table, the bag of samples that read it.
-        ordered, order = torch.sort(flat, stable=True)
-        rows = torch.arange(ctx.rows, dtype=flat.dtype, device=flat.device)
+        ordered, order = reads.by_row
+        rows = torch.arange(ctx.size, dtype=flat.dtype, device=flat.device)
         bags = torch.searchsorted(ordered, rows)
-        sample = torch.div(order, index.shape[1], rounding_mode="floor")
+        sample = torch.div(order, corners, rounding_mode="floor")
         sums = functional.embedding_bag(
             sample,
             gradient.contiguous(),
@@ -231,14 +255,14 @@ class _Interpolate(torch.autograd.Function):
             mode="sum",
             per_sample_weights=weight.index_select(0, order),
         )
-        return sums, None, None
+        return sums, None
 
 
 class _Context(torch.autograd.function.FunctionCtx):
     """What `_Interpolate` keeps for its gradient."""
 
-    rows: int
-    saved_tensors: tuple[Tensor, ...]
+    reads: Reads
+    size: int
 
 
 def _corner_rows(cell: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:

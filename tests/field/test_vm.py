@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from ovs3d.field.vm import AXES, VmVolume, interpolate, trilinear
+from ovs3d.field.vm import AXES, Reads, VmVolume, find_corners, interpolate, trilinear
 
 GRID = (4, 3, 5)
 RANKS = (3, 1, 2)
@@ -111,6 +111,22 @@ def test_gradient_of_features() -> None:
     assert torch.autograd.gradcheck(lambda *_: volume.features(points), tuple(volume.parameters()))
 
 
+def test_first_of_known_corners_give_the_features_and_gradients_of_the_first_points() -> None:
+    volume = make_volume(GRID)
+    points = random_points(9)
+    upstream = torch.randn(4, volume.channels, dtype=points.dtype)
+    corners = find_corners(points, GRID)
+    tables = tuple(volume.parameters())
+    first, alone = volume.at(corners.first(4)), volume.features(points[:4])
+    assert torch.equal(first, alone)
+    for shared, own in zip(
+        torch.autograd.grad(first, tables, upstream),
+        torch.autograd.grad(alone, tables, upstream),
+        strict=True,
+    ):
+        assert torch.equal(shared, own)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gradient_of_interpolate_equals_that_of_a_gather(channels: int) -> None:
     generator = torch.Generator().manual_seed(2)
@@ -120,7 +136,7 @@ def test_gradient_of_interpolate_equals_that_of_a_gather(channels: int) -> None:
     weight = torch.rand(5, 2, generator=generator, dtype=torch.float64)
     upstream = torch.randn(5, channels, generator=generator, dtype=torch.float64)
     naive = (table[index.long()] * weight[:, :, None]).sum(dim=1)
-    result = interpolate(table, index, weight)
+    result = interpolate(table, Reads(index, weight))
     torch.testing.assert_close(result, naive)
     (expected,) = torch.autograd.grad(naive, table, upstream)
     (gradient,) = torch.autograd.grad(result, table, upstream)
