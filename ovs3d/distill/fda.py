@@ -1,14 +1,14 @@
 """Feature-Distribution Alignment (Eq. 9-14) in one chunked pass, gradient included.
 
 The naive form builds tokens x tokens x labels tensors and lets autograd keep several of them. Here
-loss and gradient come out of the same pass over tiles of rows. With W the symmetric pair weights
+loss and gradient come out of the same pass over blocks of rows. With W the symmetric pair weights
 of a patch, r their row sums, p_i the distributions and L_i = sum_j W_ij log(.)_ij, where (.)_ij is
 the mixture (p_i + p_j) / 2 for JS and p_j for KL, both losses read
     sum_ij W_ij D_ij = sum_i (r_i log p_i - L_i) . p_i
 and their gradients with respect to p_i
     JS:  r_i log p_i - L_i
     KL:  r_i (log p_i + 1) - L_i - (W p)_i / p_i
-W and the mixture are symmetric: a tile holds some rows and only the columns from its first row on,
+W and the mixture are symmetric: a block holds some rows and only the columns from its first row on,
 and what lies right of its square counts for rows and columns alike.
 """
 
@@ -21,10 +21,10 @@ from torch import Tensor
 from ovs3d.params import FdaParams
 
 _TINY = 1e-8
-_TILE_ELEMENTS = 1 << 18
-"""Upper bound for rows x tokens x labels at once, so that temporaries stay in cache."""
-_MIN_ROWS = 16
-"""Lower bound for the rows of a tile; fewer make slow matrix products."""
+_BLOCK_ROWS = 128
+"""Rows of pair weights at a time: enough for fast matrix products."""
+_TILE_ELEMENTS = 1 << 19
+"""About how many mixtures to make at a time, so that they stay in cache."""
 
 
 def fda_loss(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
@@ -49,17 +49,17 @@ def fda_loss(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
 class _FusedFda(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, probabilities: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
-        spans = _row_spans(probabilities, params)
-        shifted = [[f[rows] @ f[rows.start :].T - params.offset for rows in spans] for f in tokens]
-        counts = sum(
-            (_count_signs(tile) for tiles in shifted for tile in tiles), tokens.new_zeros(2)
-        )
+        spans = _spans(tokens.shape[1], _BLOCK_ROWS)
+        shifted = [
+            [(f[rows] @ f[rows.start :].T).sub_(params.offset) for rows in spans] for f in tokens
+        ]
+        counts = torch.stack([_count_signs(block) for blocks in shifted for block in blocks]).sum(0)
         scale = counts.new_tensor((params.positive, params.negative)) / counts.clamp(min=1)
         sum_pairs = _js_pairs if params.divergence == "js" else _kl_pairs
         losses, gradients = [], []
-        for p, tiles in zip(probabilities, shifted, strict=True):
+        for p, blocks in zip(probabilities, shifted, strict=True):
             # pos_F and neg_F (Eq. 13) share no pair, so one matrix holds both with their factors.
-            weights = (tile.mul_(torch.where(tile > 0, scale[0], scale[1])) for tile in tiles)
+            weights = (block.mul_(torch.where(block > 0, *scale)) for block in blocks)
             loss, gradient = sum_pairs(p.clamp(min=_TINY), zip(spans, weights, strict=True))
             losses.append(loss)
             gradients.append(gradient)
@@ -72,59 +72,56 @@ class _FusedFda(torch.autograd.Function):
         return upstream * gradient, None, None
 
 
-def _row_spans(probabilities: Tensor, params: FdaParams) -> list[slice]:
-    """Cut the rows so that the largest temporary has about `_TILE_ELEMENTS` elements."""
-    _, tokens, labels = probabilities.shape
-    width = tokens * labels if params.divergence == "js" else tokens
-    rows = max(_MIN_ROWS, _TILE_ELEMENTS // width)
-    return [slice(start, min(start + rows, tokens)) for start in range(0, tokens, rows)]
+def _spans(length: int, size: int) -> list[slice]:
+    """Cut a length into pieces."""
+    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
-def _count_signs(tile: Tensor) -> Tensor:
-    """Return how many pairs a tile [k, m] and its mirror have above and below zero: float [2]."""
-    square = tile[:, : len(tile)]
-    return torch.stack(
-        [
-            2 * torch.count_nonzero(whole) - torch.count_nonzero(part)
-            for whole, part in ((tile > 0, square > 0), (tile < 0, square < 0))
-        ]
-    )
+def _count_signs(block: Tensor) -> Tensor:
+    """Return how many pairs a block [k, m] and its mirror have above and below zero: float [2]."""
+    square = block[:, : len(block)]
+    above = 2 * torch.count_nonzero(block > 0) - torch.count_nonzero(square > 0)
+    below = 2 * torch.count_nonzero(block < 0) - torch.count_nonzero(square < 0)
+    return torch.stack((above, below)).to(block.dtype)
 
 
-Tiles = Iterable[tuple[slice, Tensor]]
+Blocks = Iterable[tuple[slice, Tensor]]
 
 
-def _js_pairs(p: Tensor, tiles: Tiles) -> tuple[Tensor, Tensor]:
+def _js_pairs(p: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
     """Return the loss of one patch, a scalar, and its gradient [n, C].
 
     Args:
         p: [n, C] distributions.
-        tiles: rows and their weights [k, n - first row].
+        blocks: rows and their weights [k, n - first row].
     """
     # Labels first: the innermost loops run over tokens, of which there are many.
     half = p.T.contiguous() / 2
     logs, row_sums = torch.zeros_like(half), p.new_zeros(len(p))
-    for rows, weights in tiles:
-        terms = half[:, rows, None] + half[:, None, rows.start :]  # mixtures [C, k, m]
-        terms.log_().mul_(weights)
-        _add_mirrored(row_sums, weights, rows)
-        _add_mirrored(logs, terms, rows)
+    for block_rows, weights in blocks:
+        _add_mirrored(row_sums, weights, block_rows)
+        first = block_rows.start
+        for tile in _spans(len(weights), max(1, _TILE_ELEMENTS // (weights.shape[1] * len(half)))):
+            rows = slice(first + tile.start, first + tile.stop)
+            terms = half[:, rows, None] + half[:, None, rows.start :]  # mixtures [C, k, m]
+            terms.log_().mul_(weights[tile, tile.start :])
+            _add_mirrored(logs, terms, rows)
     gradient = row_sums[:, None] * p.log() - logs.T
     return (gradient * p).sum(), gradient
 
 
 def _add_mirrored(sums: Tensor, terms: Tensor, rows: slice) -> None:
-    """Add to sums [..., n] a tile [..., k, m] of terms and, beyond its square, its mirror."""
+    """Add to sums [..., n] a block [..., k, m] of terms and, beyond its square, its mirror."""
     sums[..., rows] += terms.sum(-1)
     sums[..., rows.stop :] += terms[..., rows.stop - rows.start :].sum(-2)
 
 
-def _kl_pairs(p: Tensor, tiles: Tiles) -> tuple[Tensor, Tensor]:
+def _kl_pairs(p: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
     """Return loss and gradient of one patch as `_js_pairs` does."""
     log_p = p.log()
     both = torch.cat((log_p, p, torch.ones_like(p[:, :1])), dim=1)
     sums = torch.zeros_like(both)
-    for rows, weights in tiles:
+    for rows, weights in blocks:
         sums[rows] += weights @ both[rows.start :]
         sums[rows.stop :] += weights[:, rows.stop - rows.start :].T @ both[rows]
     logs, mixed, row_sums = torch.tensor_split(sums, (p.shape[1], 2 * p.shape[1]), dim=1)

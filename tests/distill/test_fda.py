@@ -34,12 +34,16 @@ def make_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(
     "weights", [(200.0, 0.2), (1.0, 0.0), (0.0, 1.0)], ids=["both", "similar", "dissimilar"]
 )
-@pytest.mark.parametrize("rows", [16, 4], ids=["two-tiles", "many-tiles"])
+@pytest.mark.parametrize(("rows", "tile"), [(25, 1 << 20), (16, 300), (4, 0)])
 def test_fused_fda_equals_pairwise_loss_and_gradient(
-    divergence: str, weights: tuple[float, float], rows: int, monkeypatch: pytest.MonkeyPatch
+    divergence: str,
+    weights: tuple[float, float],
+    rows: int,
+    tile: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fda, "_TILE_ELEMENTS", 0)
-    monkeypatch.setattr(fda, "_MIN_ROWS", rows)
+    monkeypatch.setattr(fda, "_TILE_ELEMENTS", tile)
+    monkeypatch.setattr(fda, "_BLOCK_ROWS", rows)
     params = make_params(positive=weights[0], negative=weights[1], divergence=divergence)
     logits, tokens = make_inputs(torch.float32)
     fast_logits = logits.clone().requires_grad_()
