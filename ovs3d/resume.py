@@ -3,7 +3,10 @@
 import hashlib
 import json
 import pickle
+import struct
 import time
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,19 @@ from ovs3d.files import atomic_path, digest
 _SECONDS_BETWEEN = 15.0
 _MOST_TIME_SHARE = 0.05
 """Of the training time, spent on saving at most."""
+# What a missing file raises, a cut one, one that is no archive or holds something else.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+)
 
 
 class Checkpoint:
@@ -44,12 +60,15 @@ class Checkpoint:
         None if there is none, it is damaged or it was made from something else.
         """
         try:
+            # torch itself does not look at the checksums of its archives.
+            with zipfile.ZipFile(self._path) as archive:
+                if archive.testzip() is not None:
+                    return None
             content = torch.load(self._path, map_location=device, weights_only=True)
             if content["fingerprint"] == self._fingerprint.hexdigest():
                 state: dict[str, Any] = content["state"]
                 return state
-        # A missing file, a cut one, one that is no archive or holds something else.
-        except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError):
+        except _UNREADABLE:
             pass
         return None
 

@@ -6,6 +6,7 @@ import torch
 
 from ovs3d import resume
 from ovs3d.resume import Checkpoint
+from tests.damage import flip_bit
 
 CPU = torch.device("cpu")
 
@@ -59,6 +60,23 @@ def test_a_damaged_state_is_passed_over(tmp_path: Path, damage: Callable[[Path],
     checkpoint.save({"values": torch.arange(1000.0)})
     damage(path)
     assert checkpoint.load(CPU) is None
+
+
+def test_a_changed_bit_never_comes_back_as_another_state(tmp_path: Path) -> None:
+    path = tmp_path / "unfinished.pt"
+    checkpoint = Checkpoint(path, {"seed": 0})
+    values = torch.arange(300.0)
+    checkpoint.save({"values": values})
+    good = path.read_bytes()
+    refused = 0
+    for seed in range(400):
+        path.write_bytes(good)
+        flip_bit(path, seed)
+        loaded = checkpoint.load(CPU)
+        refused += loaded is None
+        # Padding between the parts of the archive means nothing.
+        assert loaded is None or torch.equal(loaded["values"], values)
+    assert refused > 200
 
 
 def test_saving_is_due_after_a_pause_that_grows_with_what_saving_costs(

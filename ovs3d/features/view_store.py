@@ -1,8 +1,9 @@
 """What the feature stores share: one shard per view, resumable, safe with several writers.
 
 A store is a Zarr v3 group. Its attributes say what it was made from; a fingerprint over them
-decides whether a store on disk is continued or started over. The array of a stage's results has
-one shard per view, named `c.<row>.0...`; Zarr renames a shard into place when it is whole, so a
+decides whether a store on disk is continued or started over. They also hold the digests of all
+files that are there from the start. The array of a stage's results has one shard per view, named
+`c.<row>.0...`, with checksums of its own; Zarr renames a shard into place when it is whole, so a
 view is done when its shard exists, and writers on different views never touch the same file.
 """
 
@@ -23,9 +24,9 @@ from torch import Tensor
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from ovs3d.errors import StoreError
-from ovs3d.files import atomic_path
+from ovs3d.files import atomic_path, digest
 
-VERSION = 1
+VERSION = 2
 CHUNK_NAMES: dict[str, Any] = {"name": "default", "separator": "."}
 """Shards as `c.<row>.0`, without a folder for each."""
 
@@ -129,7 +130,7 @@ class ViewStore:
         with _locked(path.parent):
             try:
                 store = cls(path)
-                if store.attributes == sealed:
+                if store.attributes["fingerprint"] == sealed["fingerprint"]:
                     return store
             except StoreError:
                 pass
@@ -139,6 +140,14 @@ class ViewStore:
             with atomic_path(path) as temporary:
                 group = zarr.create_group(temporary, zarr_format=3, attributes=sealed)
                 build(group)
+                names = sorted(
+                    file.relative_to(temporary).as_posix()
+                    for file in temporary.rglob("*/*")
+                    if file.is_file()
+                )
+                group.update_attributes(
+                    {"files": {name: digest(temporary / name) for name in names}}
+                )
             return cls(path)
 
     def _read_attributes(self, group: zarr.Group) -> None:
@@ -176,9 +185,13 @@ class ViewStore:
             raise ValueError(f"its format is {self.attributes.get('format')}, not {expected}")
         if self.attributes.get("version") != VERSION:
             raise ValueError(f"its version is {self.attributes.get('version')}, not {VERSION}")
-        made_from = {key: self.attributes[key] for key in self.attributes if key != "fingerprint"}
-        if _seal(made_from) != self.attributes:
+        made_from = dict(self.attributes)
+        files, fingerprint = made_from.pop("files"), made_from.pop("fingerprint")
+        if _seal(made_from)["fingerprint"] != fingerprint:
             raise ValueError("its attributes do not match their fingerprint")
+        for name, expected in files.items():
+            if digest(self.path / name) != expected:
+                raise ValueError(f"{name} does not match its digest")
 
     def _broken(self, path: Path, error: BaseException) -> StoreError:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -1,5 +1,6 @@
 """Fields on disk: safetensors with their configuration in the header; atomic, deterministic."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from ovs3d.files import atomic_path
 
 FIELD_KIND = "field"
 
-_VERSION = "1"
+_VERSION = "2"
 _KEY = "ovs3d"
 
 
@@ -31,8 +32,9 @@ def save_tensors(
         tensors: on any device; dtypes are kept.
         config: JSON values.
     """
-    header = {"config": config, "kind": kind, "version": _VERSION}
     stored = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    content = _digest(stored, config)
+    header = {"config": config, "digest": content, "kind": kind, "version": _VERSION}
     with atomic_path(path) as temporary:
         # One metadata entry only: safetensors does not keep several in a fixed order.
         save_file(stored, temporary, metadata={_KEY: json.dumps(header, sort_keys=True)})
@@ -44,12 +46,12 @@ def load_tensors(
     """Read what `save_tensors` wrote: tensors and configuration.
 
     Raises:
-        StoreError: the file is missing, truncated, of another kind or version.
+        StoreError: the file is missing, damaged, of another kind or version.
     """
     if not path.is_file():
         raise StoreError(f"{path}: no such file; run the stage that writes it (dvc repro)")
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
+        with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(_KEY, "{}"))
             if not isinstance(header, dict):
                 raise ValueError(f"metadata {_KEY} is no mapping")
@@ -61,11 +63,15 @@ def load_tensors(
                 )
             if not isinstance(header.get("config"), dict):
                 raise ValueError("no configuration")
-            return {name: file.get_tensor(name) for name in file.keys()}, header["config"]  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(tensors, header["config"]) != header.get("digest"):
+            raise ValueError("its content does not match its digest")
+        return {name: tensor.to(device) for name, tensor in tensors.items()}, header["config"]
     except (SafetensorError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise StoreError(
-            f"{path}: truncated or no {kind} at all ({reason}); run the stage that writes it again"
+            f"{path}: damaged or no {kind} at all ({reason}); delete it, then restore it with "
+            f"`dvc checkout` or `dvc pull`, or run the stage that writes it again"
         ) from None
 
 
@@ -104,3 +110,12 @@ def field_from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any])
         raise StoreError(f"tensors and configuration are not those of a field ({reason})") from None
     field.update_occupancy()
     return field
+
+
+def _digest(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of tensors on the CPU and their configuration."""
+    hasher = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return hasher.hexdigest()

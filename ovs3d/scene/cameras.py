@@ -17,6 +17,7 @@ Coordinate conventions, stated here once for the whole project:
 - Views are named by their index in the sorted photos, also where some photo has no pose.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from ovs3d.files import write_json
 CAMERA_MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 """COLMAP's names of the camera models that can be turned into rays, whatever their parameters."""
 
-_FORMAT = "ovs3d-cameras-1"
+_FORMAT = "ovs3d-cameras-2"
 # Newton's method squares the error: from a tenth of the image to 1e-9 px in five steps.
 _UNDISTORT_STEPS = 8
 
@@ -196,26 +197,34 @@ def save_cameras(cameras: Cameras, path: Path) -> None:
         "points_max": cameras.points_max.tolist(),
         "cameras": rows,
     }
-    write_json(path, content)
+    write_json(path, {**content, "digest": _digest(content)})
 
 
 def load_cameras(path: Path) -> Cameras:
     """Read cameras that `save_cameras` wrote.
 
     Raises:
-        PosesError: the file is missing, cut off or something else.
+        PosesError: the file is missing, damaged or something else.
     """
     try:
         content = json.loads(path.read_text())
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}, expected {_FORMAT}")
+        if content.pop("digest") != _digest(content):
+            raise ValueError("its content does not match its digest")
         return _from_json(content)
     except FileNotFoundError:
         raise PosesError(f"{path} does not exist; run stage poses first (dvc repro)") from None
     except (KeyError, TypeError, ValueError) as error:
         raise PosesError(
-            f"{path} is no camera file of this version ({error}); run stage poses again"
+            f"{path} is no camera file of this version ({error}); delete it, then restore it with "
+            f"`dvc checkout` or `dvc pull`, or run stage poses again"
         ) from None
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of a camera file's content, whatever its blanks and order."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _from_json(content: dict[str, Any]) -> Cameras:

@@ -50,7 +50,7 @@ def test_feature_store_gives_back_what_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(boxes[:], make_boxes())
     np.testing.assert_array_equal(embeddings[1], make_embeddings(4).half().numpy())
     assert group.attrs["photos"] == ATTRIBUTES["photos"]
-    assert group.attrs["version"] == 1
+    assert group.attrs["version"] == 2
 
 
 def test_pixels_gathers_from_the_loaded_windows(tmp_path: Path) -> None:
@@ -160,6 +160,17 @@ def test_changed_bit_of_a_shard_is_named_when_it_is_read(tmp_path: Path, seed: i
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("name", ["embeddings/zarr.json", "boxes/zarr.json", "boxes/c.0.0.0"])
+def test_changed_bit_of_what_describes_the_shards_is_named(
+    tmp_path: Path, name: str, seed: int
+) -> None:
+    make_store(tmp_path / "clip.zarr")
+    flip_bit(tmp_path / "clip.zarr" / name, seed)
+    with pytest.raises(StoreError, match=r"clip\.zarr: no readable clip_features store"):
+        FeatureStore.open(tmp_path / "clip.zarr")
+
+
+@pytest.mark.parametrize("seed", range(40))
 def test_changed_bit_of_the_attributes_is_no_other_store(tmp_path: Path, seed: int) -> None:
     before = make_store(tmp_path / "clip.zarr").attributes
     flip_bit(tmp_path / "clip.zarr/zarr.json", seed)
@@ -188,6 +199,8 @@ def damage(path: Path, kind: str) -> None:
         shutil.rmtree(path)
     elif kind == "no array":
         shutil.rmtree(path / "embeddings")
+    elif kind == "no boxes":
+        (path / "boxes/c.0.0.0").unlink()
     elif kind == "truncated boxes":
         boxes = path / "boxes/c.0.0.0"
         boxes.write_bytes(boxes.read_bytes()[:20])
@@ -207,9 +220,10 @@ def damage(path: Path, kind: str) -> None:
         ("empty file", r"embeddings/c\.1\.0\.0: no readable clip_features store"),
         ("nothing", r"clip\.zarr: no readable clip_features store .*does not exist"),
         ("no array", r"clip\.zarr: no readable clip_features store .*embeddings"),
+        ("no boxes", r"clip\.zarr: no readable clip_features store"),
         ("truncated boxes", r"clip\.zarr: no readable clip_features store"),
         ("truncated metadata", r"clip\.zarr: no readable clip_features store"),
-        ("version", r"its version is 99, not 1"),
+        ("version", r"its version is 99, not 2"),
         ("format", r"its format is x, not ovs3d\.clip_features"),
     ],
 )

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ovs3d.errors import StoreError
 from ovs3d.field.checkpoint import (
@@ -62,7 +63,34 @@ def test_truncated_file_is_named(share: float, tmp_path: Path) -> None:
     save_field(path, fog())
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(StoreError, match=r"short\.safetensors: truncated"):
+    with pytest.raises(StoreError, match=r"short\.safetensors: damaged"):
+        load_field(path)
+
+
+def test_changed_bit_never_gives_another_field(tmp_path: Path) -> None:
+    path = tmp_path / "rotten.safetensors"
+    tensors = {"a": torch.arange(64.0), "b": torch.arange(3)}
+    save_tensors(path, "thing", tensors, {"grid": [4, 5]})
+    good = path.read_bytes()
+    refused = 0
+    for place in range(len(good)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1 << place % 8]) + good[place + 1 :])
+        try:
+            read, config = load_tensors(path, "thing")
+        except StoreError as error:
+            refused += "restore it with `dvc checkout`" in str(error)
+        else:
+            # Blanks may turn into other blanks.
+            assert config == {"grid": [4, 5]}
+            assert all(torch.equal(read[name], tensors[name]) for name in tensors)
+    assert refused > 0.8 * len(good)
+
+
+def test_file_of_the_first_version_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    header = '{"kind": "field", "version": "1", "config": {}}'
+    save_file({"a": torch.zeros(1)}, path, metadata={"ovs3d": header})
+    with pytest.raises(StoreError, match=r"holds a field of version 1, expected .* version 2"):
         load_field(path)
 
 
@@ -74,8 +102,6 @@ def test_other_kind_is_named(tmp_path: Path) -> None:
 
 
 def test_foreign_safetensors_are_named(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     path = tmp_path / "foreign.safetensors"
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(StoreError, match=r"foreign\.safetensors: holds a file of version unknown"):
@@ -87,13 +113,11 @@ def test_foreign_safetensors_are_named(tmp_path: Path) -> None:
     [
         "3",
         "[]",
-        '{"kind": "field", "version": "1"}',
-        '{"kind": "field", "version": "1", "config": 3}',
+        '{"kind": "field", "version": "2"}',
+        '{"kind": "field", "version": "2", "config": 3}',
     ],
 )
 def test_header_made_by_hand_is_named(header: str, tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     path = tmp_path / "odd.safetensors"
     save_file({"a": torch.zeros(1)}, path, metadata={"ovs3d": header})
     with pytest.raises(StoreError, match=r"odd\.safetensors: "):

@@ -19,6 +19,7 @@ from ovs3d.scene.cameras import (
     pixel_centres,
     save_cameras,
 )
+from tests.damage import flip_bit
 from tests.synthetic import SyntheticScene
 
 DISTORTION = (-0.2, 0.05, 0.002, -0.003)
@@ -168,3 +169,24 @@ def test_load_cameras_foreign_file_is_an_error(tmp_path: Path, content: str) -> 
     (tmp_path / "cameras.json").write_text(content)
     with pytest.raises(PosesError, match=r"cameras\.json is no camera file of this version"):
         load_cameras(tmp_path / "cameras.json")
+
+
+def test_load_cameras_never_reads_a_changed_bit_as_another_pose(
+    scene: SyntheticScene, tmp_path: Path
+) -> None:
+    path = tmp_path / "cameras.json"
+    save_cameras(scene.cameras, path)
+    good = path.read_bytes()
+    refused = 0
+    for seed in range(300):
+        path.write_bytes(good)
+        flip_bit(path, seed)
+        try:
+            loaded = load_cameras(path)
+        except PosesError:
+            refused += 1
+        else:
+            # A blank that became another blank.
+            assert torch.equal(loaded.world_from_camera, scene.cameras.world_from_camera)
+            assert torch.equal(loaded.intrinsics, scene.cameras.intrinsics)
+    assert refused > 200
