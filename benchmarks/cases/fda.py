@@ -45,7 +45,10 @@ def sample(loss: Loss, inputs: Inputs, calls: int) -> Sample:
 
     seconds = timed(work, calls)
     assert logits.grad is not None
-    return Sample(seconds, {"loss": work(), "gradient": logits.grad})
+    values = {"loss": work(), "gradient": logits.grad}
+    # The part that no form can leave out: the cosines of all pairs of tokens.
+    similarities = timed(lambda: torch.bmm(tokens, tokens.transpose(1, 2)), calls)
+    return Sample(seconds, values, {"token similarities alone s": similarities})
 
 
 def benchmark(divergence: Literal["js", "kl"]) -> Benchmark:
