@@ -45,6 +45,7 @@ class SceneReport:
             "source": f"{self.source.root} ({self.source.format})",
             "photos": f"{len(self.photos)}, {self.photos.width} x {self.photos.height} pixels",
             "poses": f"from {given.origin}" if given else "to be found by COLMAP",
+            "redrawn without distortion": len(self.source.undistortions),
             "left out (have no pose)": ", ".join(given.without_pose if given else ()) or "none",
             "labels": ", ".join(self.labels),
             "held out (have masks)": ", ".join(map(str, self.masked)) or "none",
@@ -111,17 +112,26 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
         extract_frames(source.root, arguments.frames, images)
     else:
         names = intake.photo_names(source.photos, source.root)
-        intake.bring_photos(names, images, arguments.link)
+        intake.bring_photos(names, images, arguments.link, source.undistortions)
         if source.given:
             _write_poses(source.given, names, images / FOLDER)
     if source.segmentations:
         shutil.copytree(source.segmentations, segmentations)
+        _undistort_masks(source, segmentations)
     segmentations.mkdir(exist_ok=True)
     (segmentations / LABELS_FILE).write_text("\n".join(labels) + "\n", encoding="utf-8")
     with _named_as_the_user_knows_it(folder, source):
         photos = open_photos(images)
         masked = tuple(read_masks(segmentations, labels, photos))
     return SceneReport(source, photos, labels, masked)
+
+
+def _undistort_masks(source: Source, segmentations: Path) -> None:
+    for folder in segmentations.iterdir():
+        if folder.name.isdecimal() and int(folder.name) < len(source.photos):
+            change = source.undistortions.get(source.photos[int(folder.name)])
+            if change is not None:
+                intake.undistort_masks(folder, change)
 
 
 def _write_poses(given: GivenPoses, names: Mapping[Path, str], folder: Path) -> None:

@@ -152,21 +152,26 @@ def pixel_centres(width: int, height: int, downscale: int) -> Tensor:
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
 
 
+def expressible(model: str, params: Sequence[float]) -> bool:
+    """Tell whether `from_colmap_camera` takes a camera.
+
+    A FULL_OPENCV camera without its terms of higher order is an OPENCV one.
+    """
+    return model in CAMERA_MODELS or (model == "FULL_OPENCV" and not any(params[8:]))
+
+
 def from_colmap_camera(model: str, params: Sequence[float]) -> tuple[list[float], list[float]]:
     """Turn COLMAP's parameters of one camera into fx, fy, cx, cy and k1, k2, p1, p2.
 
-    A FULL_OPENCV camera without its terms of higher order is an OPENCV one.
-
     Raises:
-        PosesError: the model is none of `CAMERA_MODELS`.
+        PosesError: the camera is not `expressible`.
     """
-    if model == "FULL_OPENCV" and not any(params[8:]):
-        model, params = "OPENCV", params[:8]
-    if model not in CAMERA_MODELS:
+    if not expressible(model, params):
         raise PosesError(
             f"camera model {model} is not supported; use one of {', '.join(CAMERA_MODELS)}"
         )
-    values = [float(value) for value in params]
+    # The first eight of FULL_OPENCV are those of OPENCV.
+    values = [float(value) for value in params[:8]]
     # Models whose name starts with SIMPLE, and RADIAL, have one focal length for both axes.
     shared_focal = model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
     focal = values[:1] * 2 if shared_focal else values[:2]

@@ -4,7 +4,7 @@ Every importer returns `GivenPoses`; `fit_to_photos` brings their cameras to the
 stage poses reads the model back with `read_given` in place of running structure from motion.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import numpy as np
 import pycolmap
 
 from ovs3d.errors import PosesError
-from ovs3d.scene.cameras import from_colmap_camera
+from ovs3d.scene.cameras import expressible, from_colmap_camera
 from ovs3d.scene.colmap import quiet
 from ovs3d.scene.dataset import Photos, is_upright, same_shape, upright_size
 from ovs3d.scene.normalise import Array
+from ovs3d.scene.undistort import Undistortion, undistort
 
 FOLDER = "poses"
 """Beside the photos, so that what depends on the photos depends on their poses too."""
@@ -115,13 +116,18 @@ def proper_pose(matrix: object, where: str) -> Array:
     return np.concatenate([left @ right, centre[:, None]], axis=1)
 
 
-def fit_to_photos(given: GivenPoses) -> None:
+def fit_to_photos(given: GivenPoses) -> dict[Path, Undistortion]:
     """Bring the cameras of poses to their photos, which may be smaller than those posed, in place.
+
+    Returns:
+        For photos of a lens that cannot be expressed: how to redraw them by a pinhole camera,
+        which takes the lens's place.
 
     Raises:
         PosesError: a photo is of another shape than its camera or turned by its EXIF tag, or a
-            camera is of a model that cannot be expressed.
+            camera cannot be used.
     """
+    undistortions: dict[Path, Undistortion] = {}
     for camera in given.model.cameras.values():
         where = f"{given.origin}: camera {camera.camera_id}"
         names = [
@@ -131,7 +137,6 @@ def fit_to_photos(given: GivenPoses) -> None:
         ]
         if not names:
             continue
-        _check_lens(camera, where)
         sizes = {name: upright_size(given.photos[name]) for name in names}
         for name, size in sizes.items():
             if not is_upright(given.photos[name]):
@@ -145,6 +150,12 @@ def fit_to_photos(given: GivenPoses) -> None:
                     f"{given.origin} has {camera.width} x {camera.height}"
                 )
         _resize(given.model, camera, sizes[names[0]])
+        if not expressible(camera.model_name, camera.params):
+            change = undistort(camera, where)
+            _move_points(given.model, camera, change.move)
+            undistortions |= {given.photos[name]: change for name in names}
+        _check_lens(camera, where)
+    return undistortions
 
 
 def read_model(folder: Path) -> pycolmap.Reconstruction:
@@ -204,13 +215,20 @@ def name_some(names: Sequence[str]) -> str:
 
 def _resize(model: pycolmap.Reconstruction, camera: pycolmap.Camera, size: tuple[int, int]) -> None:
     scale = np.array(size) / (camera.width, camera.height)
-    if (scale == 1).all():
-        return
-    camera.rescale(*size)
+    if (scale != 1).any():
+        camera.rescale(*size)
+        _move_points(model, camera, lambda xy: xy * scale)
+
+
+def _move_points(
+    model: pycolmap.Reconstruction, camera: pycolmap.Camera, move: Callable[[Array], Array]
+) -> None:
+    """Move what the images of a camera have observed."""
     for image in model.images.values():
-        if image.camera_id == camera.camera_id:
-            for point in image.points2D:
-                point.xy = point.xy * scale
+        if image.camera_id == camera.camera_id and image.num_points2D():
+            moved = move(np.array([point.xy for point in image.points2D]))
+            for point, xy in zip(image.points2D, moved, strict=True):
+                point.xy = xy
     model.update_point_3d_errors()
 
 

@@ -1,6 +1,7 @@
 """What a user's folder or file is, and what of it becomes the scene."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from ovs3d.scene.importers_colmap import model_folders, read_colmap
 from ovs3d.scene.importers_llff import read_llff
 from ovs3d.scene.importers_transforms import read_transforms
 from ovs3d.scene.intake import list_photos
+from ovs3d.scene.undistort import Undistortion
 from ovs3d.scene.video import VIDEO_SUFFIXES
 
 Format = Literal["photos", "video", "3d-ovs", "llff", "nerfstudio", "instant-ngp", "lerf", "colmap"]
@@ -37,14 +39,16 @@ class Source:
         root: the user's folder or video.
         photos: photos to bring, sorted; none for a video.
         given: their poses, fit to the photos, if the source has them.
+        undistortions: how to redraw photos of lenses that cannot be expressed.
         segmentations: folder of labels and masks in the layout of the 3D-OVS dataset.
     """
 
     format: Format
     root: Path
     photos: tuple[Path, ...]
-    given: GivenPoses | None
-    segmentations: Path | None
+    given: GivenPoses | None = None
+    undistortions: Mapping[Path, Undistortion] = field(default_factory=dict)
+    segmentations: Path | None = None
 
 
 def open_source(root: Path, format_: Format | None) -> Source:
@@ -62,18 +66,20 @@ def open_source(root: Path, format_: Format | None) -> Source:
         raise SceneError(f"{root}: no such file or folder")
     found = format_ or _detect(root)
     if found == "video":
-        return Source(found, root, (), None, None)
+        return Source(found, root, ())
     segmentations = _segmentations(root, found)
     given = _read_poses(root, found)
     if given is None:
-        return Source(found, root, tuple(list_photos(_images(root))), None, segmentations)
-    fit_to_photos(given)
+        photos = tuple(list_photos(_images(root)))
+        return Source(found, root, photos, segmentations=segmentations)
+    undistortions = fit_to_photos(given)
     if segmentations and given.without_pose:
         raise SceneError(
             f"{segmentations}: masks count all photos, but {len(given.without_pose)} photos have "
             f"no pose in {given.origin} and stay out; give them poses, or take the masks away"
         )
-    return Source(found, root, tuple(sorted(given.photos.values())), given, segmentations)
+    photos = tuple(sorted(given.photos.values()))
+    return Source(found, root, photos, given, undistortions, segmentations)
 
 
 def _read_poses(root: Path, format_: Format) -> GivenPoses | None:

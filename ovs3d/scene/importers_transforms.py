@@ -19,7 +19,8 @@ from ovs3d.scene.given_poses import GivenPoses, Lens, build_model, proper_pose
 
 FILE = "transforms.json"
 
-_PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
+_FISHEYE = "OPENCV_FISHEYE"
+_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", _FISHEYE)
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 
 
@@ -80,11 +81,10 @@ def _find_photo(file: Path, number: int, name: str) -> Path:
 
 
 def _lens(values: Mapping[str, Any], photo: Path, where: str) -> Lens:
-    model = values.get("camera_model", "OPENCV")
-    if model not in _PERSPECTIVE or values.get("is_fisheye"):
-        name = model if model not in _PERSPECTIVE else "fisheye"
+    model = _FISHEYE if values.get("is_fisheye") else values.get("camera_model", "OPENCV")
+    if model not in _MODELS:
         raise PosesError(
-            f"{where}: camera model {name} is not supported; use one of {', '.join(_PERSPECTIVE)}"
+            f"{where}: camera model {model} is not supported; use one of {', '.join(_MODELS)}"
         )
     try:
         width, height = upright_size(photo)
@@ -105,11 +105,17 @@ def _lens(values: Mapping[str, Any], photo: Path, where: str) -> Lens:
         _number(values, "cx", width / 2, where),
         _number(values, "cy", height / 2, where),
     )
-    distortion = tuple(_number(values, key, 0.0, where) for key in ("k1", "k2", "p1", "p2"))
-    for key in ("k3", "k4"):
-        if _number(values, key, 0.0, where):
-            raise PosesError(f"{where}: distortion {key} is not supported; undistort the photos")
-    return Lens("OPENCV", (fx, fy, *centre, *distortion), width, height)
+    lens = (fx, fy, *centre)
+    k1, k2, k3, k4, p1, p2 = (
+        _number(values, key, 0.0, where) for key in ("k1", "k2", "k3", "k4", "p1", "p2")
+    )
+    if model == _FISHEYE:
+        return Lens(_FISHEYE, (*lens, k1, k2, k3, k4), width, height)
+    if k4:
+        raise PosesError(f"{where}: distortion k4 is not supported; undistort the photos first")
+    if k3:
+        return Lens("FULL_OPENCV", (*lens, k1, k2, p1, p2, k3, 0, 0, 0), width, height)
+    return Lens("OPENCV", (*lens, k1, k2, p1, p2), width, height)
 
 
 def _number(values: Mapping[str, Any], key: str, default: float, where: str) -> float:

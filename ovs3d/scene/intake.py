@@ -2,15 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from ovs3d.errors import SceneError
 from ovs3d.progress import progress
-from ovs3d.scene.dataset import PHOTO_SUFFIXES
+from ovs3d.scene.dataset import DECODE_ERRORS, PHOTO_SUFFIXES, same_shape, unreadable
 from ovs3d.scene.sharpness import look_at_photo
+from ovs3d.scene.undistort import Undistortion
 
 HEIC_SUFFIXES = (".heic", ".heif")
 """Pillow needs an extra for these, COLMAP cannot read them: they become JPEG."""
@@ -59,13 +60,19 @@ def photo_names(photos: Iterable[Path], root: Path) -> dict[Path, str]:
     return names
 
 
-def bring_photos(names: Mapping[Path, str], images: Path, link: bool) -> None:
+def bring_photos(
+    names: Mapping[Path, str],
+    images: Path,
+    link: bool,
+    undistortions: Mapping[Path, Undistortion],
+) -> None:
     """Copy photos into a folder, HEIC as JPEG, and check that each can be decoded.
 
     Args:
         names: photo -> file name to give it.
         images: the folder to make.
         link: make hard links instead of copies.
+        undistortions: of the photos that are to be redrawn.
 
     Raises:
         SceneError: a photo is broken, or cannot be linked.
@@ -73,8 +80,8 @@ def bring_photos(names: Mapping[Path, str], images: Path, link: bool) -> None:
     images.mkdir(parents=True)
     with progress("photos", len(names), "photos") as advance:
         for path, name in names.items():
-            if path.suffix.lower() in HEIC_SUFFIXES:
-                _convert(path, images / name)
+            if path.suffix.lower() in HEIC_SUFFIXES or path in undistortions:
+                _convert(path, images / name, undistortions.get(path))
             else:
                 look_at_photo(path)
                 _copy(path, images / name, link)
@@ -94,24 +101,41 @@ def register_heic() -> None:
     pillow_heif.register_heif_opener()
 
 
-def needs_heic(photos: Sequence[Path]) -> bool:
-    """Tell whether a photo is HEIC."""
-    return any(path.suffix.lower() in HEIC_SUFFIXES for path in photos)
+def undistort_masks(folder: Path, change: Undistortion) -> None:
+    """Redraw the masks of a view as its photo was redrawn.
+
+    Raises:
+        SceneError: a mask cannot be decoded, or is of another shape than the photo.
+    """
+    size = (change.lens.width, change.lens.height)
+    for path in sorted(folder.glob("*.png")):
+        try:
+            with Image.open(path) as file:
+                mask = file.convert("L")
+        except DECODE_ERRORS as error:
+            raise unreadable(path, error) from None
+        if not same_shape(mask.size, size):
+            raise SceneError(f"{path}: a mask has the aspect ratio of its photo")
+        change.redraw(mask.resize(size, Image.Resampling.NEAREST)).save(path)
 
 
-def _convert(path: Path, target: Path) -> None:
-    register_heic()
+def _convert(path: Path, target: Path, change: Undistortion | None) -> None:
+    is_heic = path.suffix.lower() in HEIC_SUFFIXES
+    if is_heic:
+        register_heic()
     try:
         with Image.open(path) as file:
             photo = ImageOps.exif_transpose(file).convert("RGB")
             # The EXIF holds the focal length, from which COLMAP starts.
             exif = photo.getexif()
-            photo.save(target, quality=_JPEG_QUALITY, subsampling=0, exif=exif)
     # libheif's errors come as several types, ValueError and EOFError among them.
     except Exception as error:
-        raise SceneError(
-            f"{path}: cannot be read as HEIC ({' '.join(str(error).split())})"
-        ) from None
+        kind = "HEIC" if is_heic else "an image"
+        reason = " ".join(str(error).split())
+        raise SceneError(f"{path}: cannot be read as {kind} ({reason})") from None
+    if change is not None:
+        photo = change.redraw(photo)
+    photo.save(target, quality=_JPEG_QUALITY, subsampling=0, exif=exif)
 
 
 def _copy(path: Path, target: Path, link: bool) -> None:

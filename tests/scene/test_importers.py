@@ -253,7 +253,6 @@ SINGULAR = [[1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]
 MIRROR = [[-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 SHEAR = [[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 NAN = [[float("nan"), 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-FISHEYE: dict[str, Any] = {"camera_model": "OPENCV_FISHEYE"}
 MISTAKES: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "row too few": ("llff", edit_llff(lambda rows: rows[:-1]), "8 poses, but .* has 9 photos"),
     "other array": ("llff", edit_llff(lambda rows: rows[:, :14]), r"shape \(9, 14\); expected 17"),
@@ -271,11 +270,6 @@ MISTAKES: dict[str, tuple[str, Callable[[Path], None], str]] = {
         edit_transforms(lambda content: content["frames"][0].update(k1="big")),
         "k1 is 'big', expected a number",
     ),
-    "fisheye": (
-        "nerfstudio",
-        edit_transforms(lambda content: content.update(FISHEYE)),
-        "camera model OPENCV_FISHEYE is not supported; use one of OPENCV",
-    ),
     "unknown model": (
         "nerfstudio",
         edit_transforms(lambda content: content.update(camera_model="NEW")),
@@ -283,8 +277,8 @@ MISTAKES: dict[str, tuple[str, Callable[[Path], None], str]] = {
     ),
     "higher order": (
         "nerfstudio",
-        edit_transforms(lambda content: content["frames"][0].update(k3=0.1)),
-        "distortion k3 is not supported",
+        edit_transforms(lambda content: content["frames"][0].update(k4=0.1)),
+        "distortion k4 is not supported",
     ),
     "singular": ("nerfstudio", edit_transforms(matrix(SINGULAR)), "003.png: the pose cannot be in"),
     "mirror": ("nerfstudio", edit_transforms(matrix(MIRROR)), "003.png: the pose mirrors"),
@@ -305,10 +299,10 @@ MISTAKES: dict[str, tuple[str, Callable[[Path], None], str]] = {
         replace_text("sparse/0/cameras.txt", "OPENCV", "NEW_MODEL"),
         "cannot be read as a COLMAP model",
     ),
-    "camera without rays": (
+    "distortion without sense": (
         "colmap text",
         replace_text("sparse/0/cameras.txt", "OPENCV", "OPENCV_FISHEYE"),
-        "camera model OPENCV_FISHEYE is not supported",
+        "the distortion makes no sense",
     ),
     "zero quaternion": (
         "colmap text",

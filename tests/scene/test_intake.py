@@ -17,7 +17,7 @@ EXIF_IFD = 0x8769
 
 
 def bring(folder: Path, images: Path, link: bool = False) -> None:
-    bring_photos(photo_names(list_photos(folder), folder), images, link)
+    bring_photos(photo_names(list_photos(folder), folder), images, link, {})
 
 
 def save_heic(pixels: np.ndarray, path: Path) -> None:
