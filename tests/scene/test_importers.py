@@ -249,6 +249,13 @@ def spoil_quaternion(folder: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+def bend_absurdly(folder: Path) -> None:
+    path = folder / "sparse/0/cameras.txt"
+    ids = [line.split()[0] for line in path.read_text().splitlines()[1:]]
+    lens = "OPENCV_FISHEYE 160 120 150 150 80 60 1e6 0 0 0"
+    path.write_text("".join(f"{camera_id} {lens}\n" for camera_id in ids))
+
+
 SINGULAR = [[1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]
 MIRROR = [[-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 SHEAR = [[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
@@ -301,7 +308,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Path], None], str]] = {
     ),
     "distortion without sense": (
         "colmap text",
-        replace_text("sparse/0/cameras.txt", "OPENCV", "OPENCV_FISHEYE"),
+        bend_absurdly,
         "the distortion makes no sense",
     ),
     "zero quaternion": (
