@@ -17,7 +17,7 @@ SCENE = "boxes"
 TEST_VIEWS = (2, 6)
 # What makes the tiny preset a matter of seconds; everything else stays as shipped.
 SMALLER: dict[str, dict[str, Any]] = {
-    "poses": {"max_features": 2048},
+    "poses": {"max_features": 2048, "first_octave": -1},
     "clip_features": {"window_divisors": [2, 3], "downscale": 2},
     "dino_features": {},
     "reconstruct": {

@@ -15,6 +15,8 @@ from ovs3d.errors import Ovs3dError
 COMMANDS = {
     "new-scene": ("ovs3d.apps.new_scene", "make a scene of photos, a video or a data set"),
     "check": ("ovs3d.apps.check", "look for mistakes in a scene before anything expensive runs"),
+    "plan": ("ovs3d.apps.plan", "tell what a scene will cost in time, memory and disk"),
+    "labels": ("ovs3d.apps.labels", "try the labels of a scene on its CLIP features"),
     "export-features": (
         "ovs3d.apps.export_features",
         "write the CLIP features of a scene as one vector per pixel",

@@ -103,7 +103,7 @@ def load_dino(model: str, weights: str, device: torch.device) -> DinoEncoder:
         name=model,
         digest=digest,
         dim=int(network.num_features),  # type: ignore[arg-type]
-        patch=_patch_side(network, model),
+        patch=patch_side(network, model),
         model=network.to(device),
         mean=torch.tensor(configuration["mean"], device=device).view(1, 3, 1, 1),
         std=torch.tensor(configuration["std"], device=device).view(1, 3, 1, 1),
@@ -115,7 +115,7 @@ def _from_file(path: Path, weights: str) -> tuple[nn.Module, dict[str, Any]]:
     missing = {"model", "mean", "std"} - set(content)
     if missing:
         raise WeightsError(f"{path}: lacks {', '.join(sorted(missing))}")
-    network = _create(str(content["model"]), content.get("kwargs", {}), str(path))
+    network = create(str(content["model"]), content.get("kwargs", {}), str(path))
     file = Path(weights)
     if not file.is_file():
         raise WeightsError(f"{path}: no weights file {file}; set dino_features.weights to one")
@@ -139,7 +139,7 @@ def _from_name(name: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
             f"{name}: no weights file {file}; set dino_features.weights to one, or to {PRETRAINED}"
         )
     arguments = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
-    network = _create(name, arguments, str(file))
+    network = create(name, arguments, str(file))
     return network, {"model": name, "mean": list(known.mean), "std": list(known.std)}
 
 
@@ -160,7 +160,12 @@ def pretrained_config(name: str) -> Any:
     return known
 
 
-def _create(name: str, arguments: dict[str, Any], where: str) -> nn.Module:
+def create(name: str, arguments: dict[str, Any], where: str) -> nn.Module:
+    """Build a ViT of timm; `where` says in a message what names it.
+
+    Raises:
+        WeightsError: timm does not know it, or the arguments do not fit it.
+    """
     if not timm.is_model(name):
         raise WeightsError(
             f"{where}: timm knows no model '{name}'; nearest: {nearest(name, timm.list_models())}"
@@ -181,7 +186,12 @@ def _create(name: str, arguments: dict[str, Any], where: str) -> nn.Module:
     return network
 
 
-def _patch_side(network: nn.Module, model: str) -> int:
+def patch_side(network: nn.Module, model: str) -> int:
+    """Return the side of a patch in pixels.
+
+    Raises:
+        WeightsError: the network has no square patches.
+    """
     side = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     if side is None or side[0] != side[1] or not hasattr(network, "forward_intermediates"):
         raise WeightsError(f"{model}: no ViT with square patches; DINO tokens need one")

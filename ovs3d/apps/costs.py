@@ -1,0 +1,266 @@
+"""Cost of every stage of a scene: counts, bytes, and seconds from short runs on the device."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ovs3d.device import make_generator
+from ovs3d.features.costs import (
+    EncoderCost,
+    clip_tower,
+    dino_network,
+    encoder_cost,
+    seconds_per_flop,
+    synchronize,
+)
+from ovs3d.features.extract_clip import evenly_spaced
+from ovs3d.features.windows import lattice
+from ovs3d.field.vm import VmVolume
+from ovs3d.params import PosesParams, Preset
+from ovs3d.scene.pairs import EXHAUSTIVE_UP_TO, SEQUENTIAL_OVERLAP, SIMILAR
+
+_FLOAT = 4
+_START_BYTES = 450e6
+"""Of a process that has imported torch and the rest."""
+_START_SECONDS = 5.0
+# The runs that are timed: large enough to be typical, over in about a second each on a CPU.
+_TIMED_INPUTS = 4
+_TIMED_TOKENS_SIDE = 16
+_TIMED_POINTS = 1 << 15
+_TIMED_VOXELS = 1 << 21
+# Measured on the demo, per core: SIFT by the megapixel, matching by the pair of descriptors,
+# mapping by the photo (one thread).
+_SIFT_SECONDS, _PAIR_SECONDS, _MAP_SECONDS = 0.4, 9e-9, 0.3
+# Samples of a ray that are evaluated: in reconstruction, when baked for distillation, in pictures.
+_TRAIN_SAMPLES, _BAKED_SAMPLES, _PICTURE_SAMPLES = 24, 8, 14
+_BAKED_BYTES = 4 * _FLOAT
+"""Of a baked sample: place and weight."""
+_LAYERS_ALIVE = 6
+"""Largest outputs of an encoder's layers that are in memory at once."""
+_ADAM_COPIES = 4
+"""Value, gradient and Adam's two moments."""
+_PICTURE_BYTES = 500e6
+"""Of a chunk of rays that is marched for a picture."""
+
+
+@dataclass(frozen=True)
+class SceneShape:
+    """Numbers of photos, their pixels, labels, and test views."""
+
+    photos: int
+    width: int
+    height: int
+    labels: int
+    test_views: int
+
+    def pixels(self, downscale: float) -> int:
+        """Return the pixels of a photo at `downscale`."""
+        return int(self.width / downscale) * int(self.height / downscale)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a scene costs.
+
+    Attributes:
+        windows: per view, of each scale.
+        tokens: per view.
+        views: that DINO sees.
+        clip_views: that CLIP sees.
+        window_flops: of CLIP for a window.
+        view_flops: of DINO for a view.
+        seconds: by stage.
+        memory: by stage, bytes at the peak.
+        disk: by stage, bytes of what is worth telling.
+    """
+
+    windows: tuple[int, ...]
+    tokens: int
+    views: int
+    clip_views: int
+    window_flops: int
+    view_flops: int
+    seconds: Mapping[str, float]
+    memory: Mapping[str, float]
+    disk: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Counts and bytes that several stages share; `work` is points times channels."""
+
+    clip: EncoderCost
+    dino: EncoderCost
+    windows: tuple[int, ...]
+    tokens: int
+    clip_views: int
+    clip_bytes: int
+    token_bytes: int
+    field_bytes: float
+    volume_bytes: float
+
+
+def scene_costs(params: Preset, shape: SceneShape, device: torch.device) -> Costs:
+    """Count, and time short runs on the device.
+
+    Raises:
+        WeightsError: a model is not known.
+    """
+    tower, side = clip_tower(params.clip_features.model)
+    network, patch = dino_network(params.dino_features.model)
+    down = params.dino_features.downscale
+    grid = [int(length / down) // patch for length in (shape.height, shape.width)]
+    clip = encoder_cost(tower, side, side)
+    dino = encoder_cost(network, grid[0] * patch, grid[1] * patch)
+    sizes = _sizes(params, shape, clip, dino, grid[0] * grid[1])
+    clip_rate = seconds_per_flop(tower, side, _TIMED_INPUTS, device)
+    dino_rate = seconds_per_flop(network, _TIMED_TOKENS_SIDE * patch, 1, device)
+    encoders = {
+        "clip_features": clip_rate * clip.flops * sum(sizes.windows) * sizes.clip_views,
+        "dino_features": dino_rate * dino.flops * shape.photos,
+    }
+    seconds = {
+        "poses": pose_seconds(params.poses, shape),
+        **encoders,
+        **_field_seconds(params, shape, device),
+    }
+    return Costs(
+        windows=sizes.windows,
+        tokens=sizes.tokens,
+        views=shape.photos,
+        clip_views=sizes.clip_views,
+        window_flops=clip.flops,
+        view_flops=dino.flops,
+        seconds={stage: _START_SECONDS + value for stage, value in seconds.items()},
+        memory=_memory(params, shape, sizes),
+        disk={
+            "clip_features": sizes.clip_bytes,
+            "dino_features": sizes.token_bytes,
+            "reconstruct": sizes.field_bytes,
+            "distill": sizes.field_bytes + sizes.volume_bytes,
+        },
+    )
+
+
+def matched_pairs(count: int, matching: str) -> int:
+    """Return about how many pairs of photos are matched (at most; see `photo_pairs`)."""
+    if matching == "exhaustive" or (matching == "auto" and count <= EXHAUSTIVE_UP_TO):
+        return count * (count - 1) // 2
+    more = SIMILAR if matching == "auto" else count.bit_length()
+    return count * (SEQUENTIAL_OVERLAP + more)
+
+
+def pose_seconds(params: PosesParams, shape: SceneShape) -> float:
+    """Estimate stage poses; SIFT and matching use all cores, mapping one."""
+    shrink = min(1.0, params.max_image_size / max(shape.width, shape.height))
+    # Doubling the photo first makes four times the pixels.
+    octave = 4.0**-params.first_octave
+    sift = shape.photos * shape.pixels(1 / shrink) / 1e6 * octave * _SIFT_SECONDS
+    pairs = matched_pairs(shape.photos, params.matching) * params.max_features**2 * _PAIR_SECONDS
+    return (sift + pairs) / (os.cpu_count() or 1) + shape.photos * _MAP_SECONDS
+
+
+def _sizes(
+    params: Preset, shape: SceneShape, clip: EncoderCost, dino: EncoderCost, tokens: int
+) -> _Sizes:
+    section = params.clip_features
+    working = (shape.width // section.downscale, shape.height // section.downscale)
+    windows = tuple(
+        lattice(*working, divisor, section.strides_per_window).count
+        for divisor in section.window_divisors
+    )
+    clip_views = len(evenly_spaced(shape.photos, section.views))
+    ranks = [params.reconstruct.density_ranks, params.reconstruct.appearance_ranks]
+    # A plane has about as many nodes as a side of a cube of so many voxels.
+    plane = params.reconstruct.voxels_end ** (2 / 3)
+    density, appearance = (sum(volume) * plane * _FLOAT for volume in ranks)
+    return _Sizes(
+        clip=clip,
+        dino=dino,
+        windows=windows,
+        tokens=tokens,
+        clip_views=clip_views,
+        # Vectors of float16, boxes of four int16.
+        clip_bytes=clip_views * sum(windows) * (2 * clip.dim + 8),
+        token_bytes=shape.photos * tokens * 2 * dino.dim,
+        field_bytes=density + appearance,
+        volume_bytes=density,
+    )
+
+
+def _memory(params: Preset, shape: SceneShape, sizes: _Sizes) -> dict[str, float]:
+    clip, dino, own = sizes.clip, sizes.dino, params.distill
+    trained = shape.photos - shape.test_views
+    rays = trained * shape.pixels(params.reconstruct.downscale)
+    table = params.reconstruct.voxels_end * _FLOAT
+    channels = sum(params.reconstruct.appearance_ranks) + sum(params.reconstruct.density_ranks)
+    batch = params.reconstruct.batch * _TRAIN_SAMPLES * channels * _FLOAT
+    drawn = (own.batch + own.patches * own.patch_tokens**2) * _BAKED_SAMPLES * channels * _FLOAT
+    baked = trained * (shape.pixels(own.downscale) + sizes.tokens) * _BAKED_SAMPLES * _BAKED_BYTES
+    relevancy = trained * shape.pixels(params.clip_features.downscale) * shape.labels
+    relevancy *= len(sizes.windows) * 2
+    # Per pair of tokens and label: what the divergence keeps of a chunk is bounded; correlations
+    # of a patch are not.
+    fda = own.patches * own.patch_tokens**4 * _FLOAT
+    pictures = _PICTURE_BYTES + sizes.field_bytes + table
+    alive = {
+        "poses": params.poses.max_image_size**2 * _FLOAT * 4.0**-params.poses.first_octave * 12,
+        "clip_features": _FLOAT
+        * (clip.parameters + params.clip_features.batch * clip.largest * _LAYERS_ALIVE),
+        "dino_features": _FLOAT * (dino.parameters + dino.largest * _LAYERS_ALIVE),
+        "reconstruct": rays * 15 + _ADAM_COPIES * (sizes.field_bytes + batch) + 2 * table,
+        "distill": sizes.clip_bytes
+        + sizes.token_bytes
+        + baked
+        + relevancy
+        + fda
+        + _ADAM_COPIES * (sizes.field_bytes + sizes.volume_bytes + drawn),
+        "evaluate": pictures,
+        "render": pictures,
+    }
+    return {stage: _START_BYTES + value for stage, value in alive.items()}
+
+
+def _field_seconds(params: Preset, shape: SceneShape, device: torch.device) -> dict[str, float]:
+    """Estimate what works with the field from the time that its volumes take for a point."""
+    forward, training = _seconds_per_point(params, device)
+    own, distill = params.reconstruct, params.distill
+    drawn = distill.batch + distill.patches * distill.patch_tokens**2
+    views = shape.test_views or 1
+    scored = views * shape.pixels(params.evaluate.downscale)
+    flown = (params.render.frames + views) * shape.pixels(params.render.downscale)
+    flown += params.render.points
+    return {
+        "reconstruct": own.iterations * own.batch * _TRAIN_SAMPLES * training,
+        "distill": distill.iterations * drawn * _BAKED_SAMPLES * training,
+        "evaluate": scored * _PICTURE_SAMPLES * forward,
+        "render": flown * _PICTURE_SAMPLES * forward,
+    }
+
+
+def _seconds_per_point(params: Preset, device: torch.device) -> tuple[float, float]:
+    """Time a point in the volumes of density and appearance, without and with gradients."""
+    own = params.reconstruct
+    side = round(min(own.voxels_end, _TIMED_VOXELS) ** (1 / 3))
+    generator = make_generator(0, device)
+    volumes = [
+        VmVolume(ranks, (side,) * 3, generator)
+        for ranks in (own.density_ranks, own.appearance_ranks)
+    ]
+    points = torch.rand(_TIMED_POINTS, 3, generator=generator, device=device) * 2 - 1
+
+    def run(backward: bool) -> float:
+        synchronize(device)
+        start = time.perf_counter()
+        with torch.set_grad_enabled(backward):
+            total = sum(volume.features(points).square().sum() for volume in volumes)
+        if backward and isinstance(total, torch.Tensor):
+            total.backward()  # type: ignore[no-untyped-call]
+        synchronize(device)
+        return (time.perf_counter() - start) / _TIMED_POINTS
+
+    run(True)
+    return run(False), run(True)

@@ -1,0 +1,111 @@
+"""What an encoder costs: operations and sizes from its shape alone, seconds from a short run."""
+
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import open_clip
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ovs3d.features import dino
+from ovs3d.features.weights import read_json
+
+_WEIGHT_SCALE = 0.02
+"""Standard deviation of the made-up weights of the timed run."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderCost:
+    """Cost of one input of an image encoder.
+
+    Attributes:
+        flops: additions and multiplications, counted apart.
+        parameters: number of weights.
+        largest: numbers in the largest output of any layer.
+        dim: length of an output vector.
+        network: on the meta device, without weights.
+    """
+
+    flops: int
+    parameters: int
+    largest: int
+    dim: int
+    network: nn.Module
+
+
+def clip_tower(model: str) -> tuple[nn.Module, int]:
+    """Build the image tower of a CLIP on the meta device; return it and the side of its input."""
+    with torch.device("meta"):
+        if model.endswith(".json"):
+            content = read_json(Path(model), "clip_features.model")
+            arguments = deepcopy(content.get("model_cfg", content))
+            arguments.pop("custom_text", None)
+            network = open_clip.CustomTextCLIP(**arguments)
+        else:
+            network = open_clip.create_model(
+                model, device="meta", load_weights=False, pretrained_text=False
+            )
+    side = network.visual.image_size
+    return network.visual, int(side if isinstance(side, int) else side[0])
+
+
+def dino_network(model: str) -> tuple[nn.Module, int]:
+    """Build a ViT of timm on the meta device; return it and the side of its patches."""
+    with torch.device("meta"):
+        if model.endswith(".json"):
+            content = read_json(Path(model), "dino_features.model")
+            network = dino.create(str(content["model"]), content.get("kwargs", {}), model)
+        else:
+            dino.pretrained_config(model)
+            network = dino.create(model, {}, model)
+    return network, dino.patch_side(network, model)
+
+
+@torch.no_grad()
+def encoder_cost(network: nn.Module, height: int, width: int) -> EncoderCost:
+    """Count what one input of `height` x `width` pixels costs, without computing anything."""
+    sizes: list[int] = []
+
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
+
+    network.eval()
+    hooks = [module.register_forward_hook(note) for module in network.modules()]
+    with FlopCounterMode(display=False) as counter:
+        output = network(torch.empty(1, 3, height, width, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return EncoderCost(
+        flops=counter.get_total_flops(),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        largest=max(sizes),
+        dim=output.shape[-1],
+        network=network,
+    )
+
+
+@torch.no_grad()
+def seconds_per_flop(network: nn.Module, side: int, batch: int, device: torch.device) -> float:
+    """Time an encoder with made-up weights on a batch of squares."""
+    flops = batch * encoder_cost(network, side, side).flops
+    timed = deepcopy(network).to_empty(device=device)
+    for tensor in (*timed.parameters(), *timed.buffers()):
+        if tensor.is_floating_point():
+            tensor.normal_(0, _WEIGHT_SCALE)
+    inputs = torch.rand(batch, 3, side, side, device=device)
+    timed(inputs)
+    synchronize(device)
+    start = time.perf_counter()
+    timed(inputs)
+    synchronize(device)
+    return (time.perf_counter() - start) / flops
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given, so that a clock can be read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
