@@ -55,9 +55,7 @@ class SceneReport:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("name", help="the scene's name: letters, digits, - and _")
-    parser.add_argument(
-        "source", type=Path, help="a folder of JPEG, PNG or HEIC photos, or a video"
-    )
+    parser.add_argument("source", type=Path, help="folder of photos or data set, or a video")
     parser.add_argument("--labels", help="names separated by commas, or a file with one a line")
     parser.add_argument("--format", choices=FORMATS, help="what SOURCE is (default: look at it)")
     parser.add_argument("--preset", help="of params.yaml (default: the one for real photos)")
@@ -111,7 +109,7 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
     if source.format == "video":
         extract_frames(source.root, arguments.frames, images)
     else:
-        names = intake.photo_names(source.photos, source.root)
+        names = intake.photo_names(source.photos)
         intake.bring_photos(names, images, arguments.link, source.undistortions)
         if source.given:
             _write_poses(source.given, names, images / FOLDER)

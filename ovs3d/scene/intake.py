@@ -35,12 +35,10 @@ def list_photos(folder: Path) -> list[Path]:
     return photos
 
 
-def photo_names(photos: Iterable[Path], root: Path) -> dict[Path, str]:
+def photo_names(photos: Iterable[Path]) -> dict[Path, str]:
     """Choose the file names that photos get in the scene.
 
-    Args:
-        photos: photos below `root`.
-        root: folder whose subfolders become part of the name where names alone are not unique.
+    Where their own names are not unique, the folders that tell them apart become part of the name.
 
     Raises:
         SceneError: two photos would get one name.
@@ -48,7 +46,8 @@ def photo_names(photos: Iterable[Path], root: Path) -> dict[Path, str]:
     paths = list(photos)
     names = {path: path.name for path in paths}
     if len(set(names.values())) < len(paths):
-        names = {path: "_".join(path.relative_to(root).parts) for path in paths}
+        common = os.path.commonpath(paths)
+        names = {path: "_".join(path.relative_to(common).parts) for path in paths}
     for path, name in names.items():
         if path.suffix.lower() in HEIC_SUFFIXES:
             names[path] = Path(name).with_suffix(".jpg").name

@@ -8,16 +8,19 @@ import pytest
 from PIL import Image
 
 from ovs3d.errors import SceneError
+from ovs3d.params import load_scene_params
 from ovs3d.scene.dataset import load_photo, open_photos
 from ovs3d.scene.intake import bring_photos, list_photos, photo_names
-from tests.synthetic import SyntheticScene
+from ovs3d.scene.sfm import reconstruct_poses
+from tests.closure import ROOT
+from tests.synthetic import SyntheticScene, make_scene, write_scene
 
 FOCAL_LENGTH = 0x920A
 EXIF_IFD = 0x8769
 
 
 def bring(folder: Path, images: Path, link: bool = False) -> None:
-    bring_photos(photo_names(list_photos(folder), folder), images, link, {})
+    bring_photos(photo_names(list_photos(folder)), images, link, {})
 
 
 def save_heic(pixels: np.ndarray, path: Path) -> None:
@@ -63,6 +66,22 @@ def test_turned_photos_give_the_same_pixels_as_upright_ones(
         assert (load_photo(path, 1) == load_photo(other, 1)).all()
 
 
+def test_turned_photos_give_the_same_poses_as_upright_ones(tmp_path: Path) -> None:
+    scene = make_scene(8, 160, 120)
+    write_scene(scene, tmp_path / "upright")
+    (tmp_path / "turned").mkdir()
+    for name, photo in zip(scene.cameras.names, scene.photos, strict=True):
+        save_turned(photo.numpy(), tmp_path / "turned" / name)
+    params = load_scene_params(ROOT / "params.yaml", "demo").stages.poses
+    found = []
+    for folder in (tmp_path / "upright/images", tmp_path / "turned"):
+        images = tmp_path / f"images of {folder.name}"
+        bring(folder, images)
+        reconstruct_poses(open_photos(images), params, 0, tmp_path / "poses")
+        found.append((tmp_path / "poses/cameras.json").read_bytes())
+    assert found[0] == found[1]
+
+
 def test_heic_becomes_jpeg_with_its_focal_length(scene: SyntheticScene, tmp_path: Path) -> None:
     phone = tmp_path / "phone"
     phone.mkdir()
@@ -97,12 +116,12 @@ def test_broken_photo_is_named(tmp_path: Path, name: str) -> None:
 def test_photos_that_would_get_one_name_are_refused() -> None:
     paths = [Path("p/IMG_1.HEIC"), Path("p/IMG_1.jpg")]
     with pytest.raises(SceneError, match=r"IMG_1\.jpg: would become IMG_1\.jpg, as IMG_1\.HEIC"):
-        photo_names(paths, Path("p"))
+        photo_names(paths)
 
 
 def test_subfolders_go_into_names_where_names_alone_are_not_unique() -> None:
     paths = [Path("p/left/1.jpg"), Path("p/right/1.jpg")]
-    assert list(photo_names(paths, Path("p")).values()) == ["left_1.jpg", "right_1.jpg"]
+    assert list(photo_names(paths).values()) == ["left_1.jpg", "right_1.jpg"]
 
 
 def test_folder_without_photos_says_what_it_expects(tmp_path: Path) -> None:
