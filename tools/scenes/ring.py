@@ -3,7 +3,7 @@
 from tools.scenes.camera import ring
 from tools.scenes.spec import BackgroundSpec, LightSpec, ObjectSpec, SceneSpec, Shoot
 
-SIZE = (480, 360)
+SIZE = (640, 480)
 
 RING = Shoot(
     scene=SceneSpec(
