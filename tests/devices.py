@@ -85,6 +85,9 @@ class _FromLists(TorchFunctionMode):
         if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None:
             device = kwargs.pop("device")
             return func(*args, **kwargs).to(device)
+        if func is torch.Tensor.new_tensor and isinstance(args[0], _Elsewhere):
+            like, data = args
+            return torch.tensor(data, **{"dtype": like.dtype, **kwargs}).to(like.device)
         return func(*args, **kwargs)
 
 
@@ -123,10 +126,19 @@ def _check(func: Any, leaves: list[Any], args: Any) -> None:
 
 
 class _Generator(torch.Generator):
-    """A generator of the CPU, whatever device it is asked for."""
+    """A generator of the CPU that claims to be of the device that it is asked for."""
+
+    place: torch.device
 
     def __new__(cls, device: torch.device | str = "cpu") -> "_Generator":
-        return super().__new__(cls, "cpu" if "elsewhere" in str(device) else device)
+        away = torch.device(device).type == ELSEWHERE.type
+        generator = super().__new__(cls, "cpu" if away else device)
+        generator.place = ELSEWHERE if away else torch.device(device)
+        return generator
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.place
 
 
 @contextmanager

@@ -1,0 +1,220 @@
+"""The compute of the stages on a device that is not the CPU: nothing is left behind, same numbers.
+
+The encoders of CLIP and DINO have theirs in tests/features.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ovs3d.apps.export import export_scene
+from ovs3d.apps.labels import try_labels
+from ovs3d.distill.model import Segmentation, load_segmentation, save_segmentation
+from ovs3d.distill.train import DistillInputs, distill
+from ovs3d.evaluation.heldout import score_field
+from ovs3d.evaluation.report import TestScene, choose_test_views, evaluate_scene
+from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.field import render
+from ovs3d.field.checkpoint import load_field, save_field
+from ovs3d.field.model import Field
+from ovs3d.params import RenderParams
+from ovs3d.reconstruct.train import train_field
+from ovs3d.scene.dataset import Photos, open_photos
+from ovs3d.spill import Spill
+from tests.devices import elsewhere
+from tests.distill.params import distill_params
+from tests.features.stores import DIM, TOKENS, VIEWS, make_store
+from tests.reconstruct.test_train import small_params
+from tests.synthetic import LABELS, SyntheticScene, make_scene, write_scene
+
+CPU = torch.device("cpu")
+HELD_OUT = (2,)
+# Training feeds rounding back, and kernels of the CPU round as they like.
+TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
+RECONSTRUCT = {"iterations": 6, "upsample_at": (2,), "occupancy_at": (4,)}
+
+
+@dataclass(frozen=True)
+class World:
+    """A scene whose photos fit the stores, and the stores."""
+
+    scene: SyntheticScene
+    photos: Photos
+    clip: FeatureStore
+    dino: TokenStore
+    masks: dict[int, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("world")
+    scene = make_scene(max(VIEWS) + 1, 96, 72)
+    write_scene(scene, folder)
+    dino = TokenStore.resume(folder / "dino.zarr", {**TOKENS, "grid": (9, 12), "downscale": 1.0})
+    generator = torch.Generator().manual_seed(0)
+    for view in VIEWS:
+        dino.write(view, torch.randn(9, 12, DIM, generator=generator))
+    return World(
+        scene,
+        open_photos(folder / "images"),
+        make_store(folder / "clip.zarr"),
+        dino,
+        {view: scene.label_maps[view].numpy() for view in HELD_OUT},
+    )
+
+
+def reconstructed(world: World, device: torch.device, **changes: object) -> tuple[Field, Any]:
+    params = small_params(**{**RECONSTRUCT, **changes})
+    return train_field(world.photos, world.scene.cameras, VIEWS, params, 0, device)
+
+
+def distilled(world: World, device: torch.device, folder: Path, **changes: object) -> Any:
+    """Distil into a field that is the same on every device."""
+    field, _ = reconstructed(world, CPU)
+    save_field(folder / "field.safetensors", field)
+    text = normalize(torch.randn(len(LABELS), DIM, generator=torch.Generator().manual_seed(1)))
+    inputs = DistillInputs(
+        photos=world.photos,
+        cameras=world.scene.cameras,
+        train_views=VIEWS,
+        clip=world.clip,
+        dino=world.dino,
+        labels=LABELS,
+        text=text.to(device),
+        spill=Spill(device, math.inf, folder),
+    )
+    params = distill_params(iterations=6, joint_after=3, **changes)
+    return distill(load_field(folder / "field.safetensors", device), inputs, params, 0)
+
+
+@pytest.fixture(scope="module")
+def segmentation(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("segmentation")
+    model, _ = distilled(world, CPU, folder)
+    save_segmentation(folder / "segmentation.safetensors", model)
+    return folder / "segmentation.safetensors"
+
+
+def assert_same(found: torch.nn.Module, expected: torch.nn.Module) -> None:
+    states = found.state_dict(), expected.state_dict()
+    assert list(states[0]) == list(states[1])
+    for name, value in states[0].items():
+        assert value.device.type != "cpu", f"{name} was left on the CPU"
+        torch.testing.assert_close(value.cpu(), states[1][name], **TOLERANCE, msg=name)
+
+
+@pytest.mark.parametrize("shading", ["ray", "sample"])
+def test_reconstruction_elsewhere_is_that_of_the_cpu(world: World, shading: str) -> None:
+    expected, losses = reconstructed(world, CPU, shading=shading)
+    with elsewhere() as device:
+        found, losses_there = reconstructed(world, device, shading=shading)
+        assert_same(found, expected)
+    assert losses_there[-1]["loss"] == pytest.approx(losses[-1]["loss"], rel=1e-3)
+
+
+def test_held_out_views_are_scored_elsewhere(world: World, tmp_path: Path) -> None:
+    field, _ = reconstructed(world, CPU)
+    save_field(tmp_path / "field.safetensors", field)
+
+    def score(device: torch.device) -> dict[str, Any]:
+        loaded = load_field(tmp_path / "field.safetensors", device)
+        return score_field(loaded, world.photos, world.scene.cameras, HELD_OUT, 2, tmp_path / "v")
+
+    expected = score(CPU)
+    with elsewhere() as device:
+        found = score(device)
+    assert found["psnr"] == pytest.approx(expected["psnr"], rel=1e-4)
+    assert found["ssim"] == pytest.approx(expected["ssim"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"selection": "mean"}, {"selection": 1}],
+    ids=["learned", "mean", "one scale"],
+)
+def test_distillation_elsewhere_is_that_of_the_cpu(
+    world: World, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    expected, losses = distilled(world, CPU, tmp_path / "here", **changes)
+    with elsewhere() as device:
+        found, losses_there = distilled(world, device, tmp_path / "there", **changes)
+        assert_same(found, expected)
+    assert losses_there[-1] == pytest.approx(losses[-1], rel=1e-2, abs=1e-3)
+
+
+def test_evaluation_elsewhere_is_that_of_the_cpu(
+    world: World, segmentation: Path, tmp_path: Path
+) -> None:
+    cameras = world.scene.cameras
+    test = choose_test_views(HELD_OUT, world.masks, cameras.views, "held_out")
+    inputs = TestScene(world.photos, cameras, world.masks, test)
+
+    def evaluate(device: torch.device) -> dict[str, Any]:
+        model = load_segmentation(segmentation, device)
+        return dict(evaluate_scene(model, inputs, 2, device, tmp_path / device.type))
+
+    expected = evaluate(CPU)
+    with elsewhere() as device:
+        found = evaluate(device)
+    assert found["psnr"] == pytest.approx(expected["psnr"], rel=1e-4)
+    # A pixel on the border of two labels may fall to either.
+    assert found["accuracy"] == pytest.approx(expected["accuracy"], abs=2e-3)
+
+
+def test_rendering_elsewhere_is_that_of_the_cpu(
+    world: World, segmentation: Path, tmp_path: Path
+) -> None:
+    params = RenderParams(downscale=4, frames=2, fps=12, points=200)
+
+    def export(device: torch.device) -> Any:
+        model = load_segmentation(segmentation, device)
+        out = tmp_path / device.type
+        return export_scene(model, world.scene.cameras, HELD_OUT, params, device, out)
+
+    expected = export(CPU)
+    with elsewhere() as device:
+        assert export(device) == expected
+
+
+def test_prompts_are_tried_elsewhere(world: World) -> None:
+    text = normalize(torch.randn(len(LABELS), DIM, generator=torch.Generator().manual_seed(1)))
+    expected, _ = try_labels(world.photos, world.clip, VIEWS, LABELS, text)
+    with elsewhere() as device:
+        found, _ = try_labels(world.photos, world.clip, VIEWS, LABELS, text.to(device))
+    np.testing.assert_allclose(found.shares, expected.shares, atol=1e-3)
+
+
+@pytest.mark.parametrize("stage", ["reconstruct", "distill", "render"])
+def test_a_tensor_left_on_the_cpu_is_found(
+    world: World,
+    segmentation: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+) -> None:
+    """One line that forgets the device, deep in what all stages share."""
+    original: Callable[..., Tensor] = render.ray_of_sample
+
+    def forgetful(offsets: Tensor, total: int) -> Tensor:
+        return original(offsets.cpu(), total)
+
+    with elsewhere() as device:
+        model: Segmentation = load_segmentation(segmentation, device)
+        monkeypatch.setattr(render, "ray_of_sample", forgetful)
+        work: dict[str, Callable[[], object]] = {
+            "reconstruct": lambda: reconstructed(world, device),
+            "distill": lambda: distilled(world, device, tmp_path),
+            "render": lambda: model.render(
+                torch.zeros(5, 3, device=device), torch.ones(5, 3, device=device)
+            ),
+        }
+        with pytest.raises(RuntimeError, match="of the CPU meets one of"):
+            work[stage]()
