@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import open_clip
-
 from ovs3d.errors import WeightsError
 from ovs3d.features import clip, dino
 from ovs3d.features.weights import cached_file, read_json
@@ -59,18 +57,10 @@ def clip_tokenizer(model: str) -> Any:
         WeightsError: the model is unknown, or its tokenizer is not on this machine.
     """
     if not model.endswith(".json"):
-        return _hub_tokenizer(model)
+        return clip.named_tokenizer(model)
     content = read_json(Path(model), "clip_features.model")
     text = content.get("model_cfg", content).get("text_cfg", {})
     return clip.make_tokenizer(text)
-
-
-def _hub_tokenizer(model: str) -> Any:
-    try:
-        return open_clip.get_tokenizer(model)
-    # Whatever the hub's client raises when it cannot reach it.
-    except Exception as error:
-        raise WeightsError(f"{model}: its tokenizer is not on this machine ({error})") from None
 
 
 def _file(path: str, key: str) -> Path:

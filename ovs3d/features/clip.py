@@ -135,7 +135,9 @@ def load_clip(model: str, weights: str, device: torch.device) -> ClipEncoder:
         else:
             network, tokenizer, configuration = _from_name(model, weights)
     preprocessing = configuration["preprocess_cfg"]
-    network = network.eval().requires_grad_(False)
+    # Parameters keep asking for gradients, which nothing computes: without, torch's linear layers
+    # copy their weights once per token where the tokens come first, four times the work.
+    network = network.eval()
     digest = model_digest(network, configuration)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     size = network.visual.image_size
@@ -187,7 +189,7 @@ def _from_name(name: str, weights: str) -> _Loaded:
     )
     _load_checkpoint(network, file, name)
     configuration = open_clip.get_model_config(name)
-    return network, open_clip.get_tokenizer(name), _describe(configuration, tag)
+    return network, named_tokenizer(name), _describe(configuration, tag)
 
 
 def pretrained_tag(name: str, weights: str) -> dict[str, Any]:
@@ -238,6 +240,19 @@ def _load_checkpoint(network: nn.Module, file: Path, model: str) -> None:
     # Any of safetensors', zip's, pickle's and torch's errors, depending on what the file is.
     except Exception as error:
         raise WeightsError(f"{file}: not the weights of {model} ({one_line(error)})") from None
+
+
+def named_tokenizer(model: str) -> Any:
+    """Return the tokenizer of a model that open_clip knows.
+
+    Raises:
+        WeightsError: it needs another package or a file that is not on this machine.
+    """
+    try:
+        return open_clip.get_tokenizer(model)
+    # Whatever an import or the hub's client raises.
+    except Exception as error:
+        raise WeightsError(f"{model}: cannot make its tokenizer ({one_line(error)})") from None
 
 
 def make_tokenizer(text: dict[str, Any]) -> Callable[[list[str]], Tensor]:

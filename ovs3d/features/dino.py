@@ -97,7 +97,7 @@ def load_dino(model: str, weights: str, device: torch.device) -> DinoEncoder:
             network, configuration = _from_file(Path(model), weights)
         else:
             network, configuration = _from_name(model, weights)
-    network = network.eval().requires_grad_(False)
+    network = network.eval()
     digest = model_digest(network, configuration)
     return DinoEncoder(
         name=model,

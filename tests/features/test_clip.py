@@ -237,3 +237,16 @@ def test_named_model_with_a_file_equals_the_configuration_with_that_file(
     torch.testing.assert_close(
         named.encode_windows(photo, boxes), plain.encode_windows(photo, boxes)
     )
+
+
+def test_tokenizer_that_cannot_be_made_is_told_in_one_line(
+    clip_vit: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(_: str) -> None:
+        raise ModuleNotFoundError("No module named\n'transformers'")
+
+    configuration = json.loads(Path(clip_vit.model).read_text())
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration)
+    monkeypatch.setattr(open_clip, "get_tokenizer", lacking)
+    with pytest.raises(WeightsError, match=r"tiny: cannot make its tokenizer .*'transformers'"):
+        load_clip("tiny", clip_vit.weights, CPU)
