@@ -1,6 +1,7 @@
 """Atomic writes and content digests: a reader never sees a half-written file."""
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 _BLOCK_BYTES = 1 << 20
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Libraries that report no error number: safetensors, SQLite (in COLMAP).
+_NO_SPACE_TEXTS = (os.strerror(errno.ENOSPC), "database or disk is full")
 
 
 @contextmanager
@@ -54,6 +58,18 @@ def digest(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             hasher.update(block)
     return hasher.hexdigest()
+
+
+def no_space_left(error: BaseException) -> bool:
+    """Tell whether an error, or one that it came from, says that a disk or quota is full."""
+    origin: BaseException | None = error
+    while origin is not None:
+        if isinstance(origin, OSError) and origin.errno in _NO_SPACE:
+            return True
+        if any(text in str(origin) for text in _NO_SPACE_TEXTS):
+            return True
+        origin = origin.__cause__ or origin.__context__
+    return False
 
 
 def _remove(path: Path) -> None:

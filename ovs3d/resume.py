@@ -80,8 +80,10 @@ class Checkpoint:
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a state of tensors, numbers, strings, lists and dicts, atomically."""
         started = time.monotonic()
-        with atomic_path(self._path) as temporary:
-            torch.save({"fingerprint": self._fingerprint.hexdigest(), "state": state}, temporary)
+        content = {"fingerprint": self._fingerprint.hexdigest(), "state": state}
+        # Through Python's file, because torch's own does not say that a disk is full.
+        with atomic_path(self._path) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)
         self._saved = time.monotonic()
         self._pause = max(_SECONDS_BETWEEN, (self._saved - started) / _MOST_TIME_SHARE)
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ovs3d.errors import Ovs3dError
 from ovs3d.evaluation.summary import METRICS, summarize_scenes, table_rows
 from ovs3d.files import write_json
 from ovs3d.params import scene_names
-from stages._run import PARAMS_FILE
+from stages._run import PARAMS_FILE, guarded
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,17 +20,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("evaluate", type=Path, help="folder with <scene>/metrics.json")
     parser.add_argument("out", type=Path, help="the JSON file to write")
     arguments = parser.parse_args(argv)
-    try:
-        summary = summarize_scenes(arguments.evaluate, scene_names(PARAMS_FILE))
-        write_json(arguments.out, summary)
-    except Ovs3dError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
+    return guarded(parser.prog, lambda: _summarize(arguments.evaluate, arguments.out))
+
+
+def _summarize(evaluate: Path, out: Path) -> None:
+    summary = summarize_scenes(evaluate, scene_names(PARAMS_FILE))
+    write_json(out, summary)
     table = Table("scene", *METRICS, title="scenes", title_justify="left")
     for line in table_rows(summary):
         table.add_row(*line)
     Console().print(table)
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What all stage scripts share: arguments, exit codes, one line for a user's mistake."""
 
 import argparse
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ovs3d.errors import SceneError
+from ovs3d.files import no_space_left
 from ovs3d.params import SceneParams
 from stages._run import run
 
@@ -78,3 +80,31 @@ def test_defect_of_the_program_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(main, None, (), argv=("demo",))
+
+
+def test_full_disk_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_arguments: argparse.Namespace, _params: SceneParams) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a/b")
+
+    assert run(main, None, (), argv=("demo",)) == 1
+    message = capsys.readouterr().err
+    assert "the disk or the quota is full ([Errno 28] No space left on device: 'a/b')" in message
+    assert message.count("\n") == 1
+
+
+def test_full_disk_behind_another_error_is_found() -> None:
+    try:
+        try:
+            raise OSError(errno.EDQUOT, "quota")
+        finally:
+            raise RuntimeError("unexpected pos 576 vs 534")
+    except RuntimeError as error:
+        assert no_space_left(error)
+    assert not no_space_left(OSError(errno.EACCES, "not allowed"))
+
+
+def test_interrupt_while_libraries_are_imported_leaves_no_traceback() -> None:
+    command = [sys.executable, "-c", "import stages; raise KeyboardInterrupt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == "interrupted\n"
+    assert done.returncode == -signal.SIGINT
