@@ -93,13 +93,9 @@ def test_full_disk_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str
 
 
 def test_full_disk_behind_another_error_is_found() -> None:
-    try:
-        try:
-            raise OSError(errno.EDQUOT, "quota")
-        finally:
-            raise RuntimeError("unexpected pos 576 vs 534")
-    except RuntimeError as error:
-        assert no_space_left(error)
+    hidden = RuntimeError("unexpected pos 576 vs 534")
+    hidden.__context__ = OSError(errno.EDQUOT, "quota")
+    assert no_space_left(hidden)
     assert not no_space_left(OSError(errno.EACCES, "not allowed"))
 
 
