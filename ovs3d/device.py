@@ -119,6 +119,14 @@ def encoder_workers(device: torch.device) -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
+def batch_per_core(batch: int) -> int:
+    """Return what is left of a batch for each of `encoder_workers` on a CPU, at least one.
+
+    As much is under way on all cores together as on a GPU.
+    """
+    return max(1, batch // torch.get_num_threads())
+
+
 def _fast_types(device: torch.device) -> tuple[torch.dtype, ...]:
     if device.type == "cuda":
         modern = torch.cuda.get_device_capability(device) >= _TENSOR_CORES

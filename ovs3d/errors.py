@@ -23,3 +23,7 @@ class WeightsError(Ovs3dError):
 
 class StoreError(Ovs3dError):
     """A feature store or checkpoint is truncated, foreign or of another version."""
+
+
+class ClusterError(Ovs3dError):
+    """Other machines cannot do their part of the work."""

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from ovs3d.device import resolve_device
+from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract_clip import extract_clip
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
@@ -15,12 +16,14 @@ STORE = "clip.zarr"
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     """Run the stage on parsed arguments."""
+    cluster = Cluster.from_environment(params.device)
     report = extract_clip(
         open_photos(arguments.images),
         params.stages.clip_features,
         params.seed,
-        resolve_device(params.device),
+        resolve_device("cpu" if cluster else params.device),
         arguments.out / STORE,
+        cluster,
     )
     summary_table(f"CLIP features of {arguments.scene}", report.rows())
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from ovs3d.device import resolve_device
+from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract_dino import extract_dino
 from ovs3d.features.pictures import save_token_picture
 from ovs3d.features.store import TokenStore
@@ -19,9 +20,10 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     """Run the stage on parsed arguments."""
     photos = open_photos(arguments.images)
     section = params.stages.dino_features
-    device = resolve_device(params.device)
+    cluster = Cluster.from_environment(params.device)
+    device = resolve_device("cpu" if cluster else params.device)
     store = arguments.out / STORE
-    report = extract_dino(photos, section, device, store)
+    report = extract_dino(photos, section, device, store, cluster)
     middle = len(photos) // 2
     save_token_picture(TokenStore.open(store), photos, middle, arguments.out / "pca.png")
     summary_table(f"DINO features of {arguments.scene}", report.rows())

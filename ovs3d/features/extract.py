@@ -2,26 +2,83 @@
 
 import hashlib
 import inspect
+import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
+from ovs3d.device import encoder_workers
 from ovs3d.errors import ParamsError
 from ovs3d.features.view_store import ViewStore
+from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
+from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos
 
-FLOAT32_BYTES = 4
+_FLOAT32_BYTES = 4
 Part = Callable[[], Tensor]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """A loaded encoder, and what it makes of the photos of a scene.
+
+    Attributes:
+        attributes: of the store: all that its content follows from.
+        resume: continues or starts the store at a path.
+        load: decodes the photo of a view and returns calls that each encode one part of it.
+    """
+
+    attributes: Mapping[str, Any]
+    resume: Callable[[Path], ViewStore]
+    load: Callable[[int], list[Part]]
+
+
+@dataclass(frozen=True)
+class Work(ABC):
+    """What is to be extracted: all that a machine needs to know, and small enough to be sent."""
+
+    photos: Photos
+    params: ClipFeaturesParams | DinoFeaturesParams
+
+    title: ClassVar[str]
+    """What the progress bar counts."""
+
+    @abstractmethod
+    def prepare(self, device: torch.device) -> Extraction:
+        """Load the encoder and find out everything that the features depend on.
+
+        Raises:
+            WeightsError: the model cannot be loaded.
+        """
+
+    @abstractmethod
+    def open(self, out: Path) -> ViewStore:
+        """Open the store at a path, complete or not.
+
+        Raises:
+            StoreError: there is none, or it is not of this kind.
+        """
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A finished store, how many views it had before, and the seconds that the others took."""
+
+    store: ViewStore
+    resumed: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +104,21 @@ class ExtractReport:
     precision: str
     store_bytes: int
     dense_bytes: int
+
+    @classmethod
+    def of(cls, filled: Filled, pixels: int) -> "ExtractReport":
+        """Report on a store; `pixels` are those of a view, over all scales."""
+        store = filled.store
+        return cls(
+            views=len(store.views),
+            resumed=filled.resumed,
+            items=store.items,
+            dim=store.dim,
+            seconds=filled.seconds,
+            precision=store.attributes["precision"],
+            store_bytes=store.bytes_on_disk(),
+            dense_bytes=len(store.views) * pixels * store.dim * _FLOAT32_BYTES,
+        )
 
     def rows(self) -> dict[str, object]:
         """Return a table of the report for `summary_table`."""
@@ -84,10 +156,36 @@ def shrunk_size(photos: Photos, downscale: float, least: int, section: str) -> t
     return width, height
 
 
+def extract_here(work: Work, device: torch.device, out: Path) -> Filled:
+    """Make the missing views of a store in this process.
+
+    Args:
+        work: what is to be extracted.
+        device: where the encoder runs.
+        out: the store.
+
+    Raises:
+        WeightsError: the model cannot be loaded.
+        SceneError: a photo cannot be decoded.
+    """
+    extraction = work.prepare(device)
+    started = time.perf_counter()
+    store = extraction.resume(out)
+    missing = store.missing()
+    with (
+        progress(work.title, len(missing) * store.items, work.title.split()[-1]) as advance,
+        encoder_workers(device) as workers,
+    ):
+        for view, part in fill(store, missing, extraction.load, workers):
+            advance(part.numel() // store.dim, note=work.photos.names[view])
+    store.finish()
+    return Filled(store, len(store.views) - len(missing), time.perf_counter() - started)
+
+
 def fill(
     store: ViewStore, views: Sequence[int], load: Callable[[int], list[Part]], workers: int
 ) -> Iterator[tuple[int, Tensor]]:
-    """Decode, encode and write views, all three at the same time, and finish the store.
+    """Decode, encode and write views, all three at the same time.
 
     Args:
         store: that lacks the views. A view that another writer brings meanwhile is left out.
@@ -117,8 +215,6 @@ def fill(
             writing = [writer.submit(_write, store, view, kept)]
         for written in writing:
             written.result()
-    if not store.missing():
-        store.finish()
 
 
 def _write(store: ViewStore, view: int, parts: list[Tensor]) -> None:

@@ -1,29 +1,30 @@
 """CLIP feature extraction: the windows of a scene's photos, embedded into a store."""
 
 import sys
-import time
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovs3d.device import encoder_workers, to_device
+from ovs3d.device import batch_per_core, to_device
 from ovs3d.features import clip, crops, windows
+from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract import (
-    FLOAT32_BYTES,
+    Extraction,
     ExtractReport,
     Part,
+    Work,
     code_digest,
-    fill,
+    extract_here,
     precision_name,
     shrunk_size,
 )
 from ovs3d.features.store import FeatureStore
 from ovs3d.files import digest
 from ovs3d.params import ClipFeaturesParams
-from ovs3d.progress import progress
 from ovs3d.scene import dataset
 from ovs3d.scene.dataset import Photos
 
@@ -31,8 +32,68 @@ _SEED_WORDS_OF_PHOTO = 4
 """32-bit words of a photo's digest that seed its windows."""
 
 
+@dataclass(frozen=True)
+class ClipWork(Work):
+    """The windows of a scene's photos (Algorithm 1), to be embedded into a `FeatureStore`."""
+
+    params: ClipFeaturesParams
+    seed: int
+    cpu_batch: int
+    """Windows per call of an encoder that has one core to itself."""
+
+    title = "CLIP windows"
+
+    def prepare(self, device: torch.device) -> Extraction:
+        params = self.params
+        encoder = clip.load_clip(params.model, params.weights, device)
+        views = evenly_spaced(len(self.photos), params.views)
+        digests = {view: digest(self.photos.paths[view]) for view in views}
+        size = shrunk_size(self.photos, params.downscale, 1, "clip_features")
+        boxes = np.stack([scene_windows(size, params, self.seed, digests[view]) for view in views])
+        batch = self.cpu_batch if device.type == "cpu" else params.batch
+        attributes = {
+            "code": _code(),
+            "encoder_digest": encoder.digest,
+            "precision": precision_name(encoder.precision),
+            "dim": encoder.dim,
+            "size": size,
+            "windows_per_scale": [
+                windows.lattice(*size, divisor, params.strides_per_window).count
+                for divisor in params.window_divisors
+            ],
+            # The paths of the model may differ between machines; its digest says what it is.
+            **params.model_dump(mode="json", exclude={"model", "weights", "views"}),
+            "batch": batch,
+            "seed": self.seed,
+            "views": views,
+            "photos": {self.photos.names[view]: digests[view] for view in views},
+        }
+        from_photo = params.crop_from == "photo"
+
+        def load(view: int) -> list[Part]:
+            path = self.photos.paths[view]
+            photo = to_device(
+                dataset.load_photo(path, 1 if from_photo else params.downscale), device
+            )
+            cut = torch.from_numpy(boxes[views.index(view)].astype(np.int64))
+            cut = to_device(cut * (params.downscale if from_photo else 1), device)
+            return [
+                partial(encoder.encode_windows, photo, part) for part in torch.split(cut, batch)
+            ]
+
+        return Extraction(attributes, lambda out: FeatureStore.resume(out, attributes, boxes), load)
+
+    def open(self, out: Path) -> FeatureStore:
+        return FeatureStore(out)
+
+
 def extract_clip(
-    photos: Photos, params: ClipFeaturesParams, seed: int, device: torch.device, out: Path
+    photos: Photos,
+    params: ClipFeaturesParams,
+    seed: int,
+    device: torch.device,
+    out: Path,
+    cluster: Cluster | None = None,
 ) -> ExtractReport:
     """Embed the windows of a scene's photos (Algorithm 1) into a `FeatureStore`.
 
@@ -45,65 +106,24 @@ def extract_clip(
         seed: of the windows.
         device: where the encoder runs.
         out: the store, for example `clip.zarr`.
+        cluster: whose workers run the encoder, on devices of their own; None for this process.
 
     Raises:
         WeightsError: the model cannot be loaded.
         SceneError: a photo cannot be decoded.
+        ClusterError: the cluster cannot be used.
     """
-    encoder = clip.load_clip(params.model, params.weights, device)
-    precision = precision_name(encoder.precision)
-    started = time.perf_counter()
-    views = evenly_spaced(len(photos), params.views)
-    digests = {view: digest(photos.paths[view]) for view in views}
-    size = shrunk_size(photos, params.downscale, 1, "clip_features")
-    boxes = np.stack([scene_windows(size, params, seed, digests[view]) for view in views])
-    counts = [
-        windows.lattice(*size, divisor, params.strides_per_window).count
-        for divisor in params.window_divisors
-    ]
-    with encoder_workers(device) as workers:
-        # As many windows are under way on all cores of a CPU together as on a GPU.
-        batch = max(1, params.batch // workers)
-        attributes = {
-            "code": code_digest(clip, crops, windows, dataset, sys.modules[__name__]),
-            "encoder_digest": encoder.digest,
-            "precision": precision,
-            "dim": encoder.dim,
-            "size": size,
-            "windows_per_scale": counts,
-            # The paths of the model may differ between machines; its digest says what it is.
-            **params.model_dump(mode="json", exclude={"model", "weights", "views"}),
-            "batch": batch,
-            "seed": seed,
-            "views": views,
-            "photos": {photos.names[view]: digests[view] for view in views},
-        }
-        store = FeatureStore.resume(out, attributes, boxes)
-        missing = store.missing()
-        from_photo = params.crop_from == "photo"
+    work = ClipWork(photos, params, seed, batch_per_core(params.batch))
+    filled = cluster.extract(work, out) if cluster else extract_here(work, device, out)
+    width, height = filled.store.attributes["size"]
+    pixels = len(params.window_divisors) * width * height
+    return ExtractReport.of(filled, pixels)
 
-        def load(view: int) -> list[Part]:
-            photo = dataset.load_photo(photos.paths[view], 1 if from_photo else params.downscale)
-            cut = torch.from_numpy(boxes[views.index(view)].astype(np.int64))
-            cut = to_device(cut * (params.downscale if from_photo else 1), device)
-            photo = to_device(photo, device)
-            return [
-                partial(encoder.encode_windows, photo, part) for part in torch.split(cut, batch)
-            ]
 
-        with progress("CLIP windows", len(missing) * boxes.shape[1], "windows") as advance:
-            for view, part in fill(store, missing, load, workers):
-                advance(len(part), note=photos.names[view])
-    return ExtractReport(
-        views=len(views),
-        resumed=len(views) - len(missing),
-        items=boxes.shape[1],
-        dim=encoder.dim,
-        seconds=time.perf_counter() - started,
-        precision=precision,
-        store_bytes=store.bytes_on_disk(),
-        dense_bytes=len(views) * len(counts) * size[0] * size[1] * encoder.dim * FLOAT32_BYTES,
-    )
+@cache
+def _code() -> str:
+    """Return the digest of the code in this process, whatever its files hold by now."""
+    return code_digest(clip, crops, windows, dataset, sys.modules[__name__])
 
 
 def evenly_spaced(count: int, share: float) -> tuple[int, ...]:

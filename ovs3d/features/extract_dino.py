@@ -1,8 +1,8 @@
 """DINO feature extraction: one pass per photo, tokens into a store."""
 
 import sys
-import time
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -11,25 +11,69 @@ from torch.nn.functional import interpolate
 
 from ovs3d.device import to_device
 from ovs3d.features import dino
+from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract import (
-    FLOAT32_BYTES,
+    Extraction,
     ExtractReport,
     Part,
+    Work,
     code_digest,
-    fill,
+    extract_here,
     precision_name,
     shrunk_size,
 )
 from ovs3d.features.store import TokenStore
 from ovs3d.files import digest
 from ovs3d.params import DinoFeaturesParams
-from ovs3d.progress import progress
 from ovs3d.scene import dataset
 from ovs3d.scene.dataset import Photos
 
 
+@dataclass(frozen=True)
+class DinoWork(Work):
+    """A scene's photos, to be encoded with DINO, one pass per view, into a `TokenStore`."""
+
+    params: DinoFeaturesParams
+
+    title = "DINO tokens"
+
+    def prepare(self, device: torch.device) -> Extraction:
+        params, photos = self.params, self.photos
+        encoder = dino.load_dino(params.model, params.weights, device)
+        views = tuple(range(len(photos)))
+        width, height = shrunk_size(photos, params.downscale, encoder.patch, "dino_features")
+        attributes = {
+            "code": _code(),
+            "encoder_digest": encoder.digest,
+            "precision": precision_name(encoder.precision),
+            "dim": encoder.dim,
+            "grid": (height // encoder.patch, width // encoder.patch),
+            "patch": encoder.patch,
+            **params.model_dump(mode="json", exclude={"model", "weights"}),
+            "views": views,
+            "photos": {photos.names[view]: digest(photos.paths[view]) for view in views},
+        }
+        # A whole factor is left to the box filter of `load_photo`, as for working images.
+        whole = params.downscale.is_integer()
+
+        def load(view: int) -> list[Part]:
+            photo = dataset.load_photo(photos.paths[view], int(params.downscale) if whole else 1)
+            if not whole:
+                photo = _shrink(photo, params.downscale)
+            return [partial(encoder.tokens, to_device(photo, device), params.final_norm)]
+
+        return Extraction(attributes, lambda out: TokenStore.resume(out, attributes), load)
+
+    def open(self, out: Path) -> TokenStore:
+        return TokenStore(out)
+
+
 def extract_dino(
-    photos: Photos, params: DinoFeaturesParams, device: torch.device, out: Path
+    photos: Photos,
+    params: DinoFeaturesParams,
+    device: torch.device,
+    out: Path,
+    cluster: Cluster | None = None,
 ) -> ExtractReport:
     """Encode a scene's photos with DINO, one pass per view, into a `TokenStore`.
 
@@ -41,57 +85,28 @@ def extract_dino(
         params: section `dino_features`.
         device: where the encoder runs.
         out: the store, for example `dino.zarr`.
+        cluster: whose workers run the encoder, on devices of their own; None for this process.
 
     Raises:
         WeightsError: the model cannot be loaded.
         SceneError: a photo cannot be decoded.
+        ClusterError: the cluster cannot be used.
     """
-    encoder = dino.load_dino(params.model, params.weights, device)
-    precision = precision_name(encoder.precision)
-    started = time.perf_counter()
-    views = tuple(range(len(photos)))
-    width, height = shrunk_size(photos, params.downscale, encoder.patch, "dino_features")
-    grid = (height // encoder.patch, width // encoder.patch)
-    attributes = {
-        "code": code_digest(dino, dataset, sys.modules[__name__]),
-        "encoder_digest": encoder.digest,
-        "precision": precision,
-        "dim": encoder.dim,
-        "grid": grid,
-        "patch": encoder.patch,
-        **params.model_dump(mode="json", exclude={"model", "weights"}),
-        "views": views,
-        "photos": {photos.names[view]: digest(photos.paths[view]) for view in views},
-    }
-    store = TokenStore.resume(out, attributes)
-    missing = store.missing()
-    # A whole factor is left to the box filter of `load_photo`, as for working images.
-    whole = params.downscale.is_integer()
-
-    def load(view: int) -> list[Part]:
-        photo = dataset.load_photo(photos.paths[view], int(params.downscale) if whole else 1)
-        if not whole:
-            photo = _shrink(photo, (width, height), params.downscale)
-        return [partial(encoder.tokens, to_device(photo, device), params.final_norm)]
-
-    with progress("DINO views", len(missing), "views") as advance:
-        for view, _ in fill(store, missing, load, workers=1):
-            advance(note=photos.names[view])
-    return ExtractReport(
-        views=len(views),
-        resumed=len(views) - len(missing),
-        items=grid[0] * grid[1],
-        dim=encoder.dim,
-        seconds=time.perf_counter() - started,
-        precision=precision,
-        store_bytes=store.bytes_on_disk(),
-        dense_bytes=len(views) * width * height * encoder.dim * FLOAT32_BYTES,
-    )
+    work = DinoWork(photos, params)
+    filled = cluster.extract(work, out) if cluster else extract_here(work, device, out)
+    width, height = (int(side / params.downscale) for side in (photos.width, photos.height))
+    return ExtractReport.of(filled, width * height)
 
 
-def _shrink(photo: Tensor, size: tuple[int, int], downscale: float) -> Tensor:
-    """Resize the part of a photo [H, W, 3] that `size` pixels of side `downscale` cover."""
-    width, height = size
+@cache
+def _code() -> str:
+    """Return the digest of the code in this process, whatever its files hold by now."""
+    return code_digest(dino, dataset, sys.modules[__name__])
+
+
+def _shrink(photo: Tensor, downscale: float) -> Tensor:
+    """Resize the part of a photo [H, W, 3] that whole pixels of side `downscale` cover."""
+    height, width = (int(side / downscale) for side in photo.shape[:2])
     part = photo[: round(height * downscale), : round(width * downscale)]
     channels = part.permute(2, 0, 1)[None].float()
     resized = interpolate(channels, (height, width), mode="bilinear", antialias=True)

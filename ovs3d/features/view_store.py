@@ -10,6 +10,7 @@ view is done when its shard exists, and writers on different views never touch t
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -72,6 +73,11 @@ class ViewStore:
             # The index of the shard and one chunk tell whether it is whole.
             store._read(view, (0,) * (store._results.ndim - 1))
         return store
+
+    @property
+    def items(self) -> int:
+        """Windows or tokens per view."""
+        return math.prod(self._results.shape[1:-1])
 
     def has(self, view: int) -> bool:
         """Tell whether the results of a view are there, every byte as it was written."""
