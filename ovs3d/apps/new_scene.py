@@ -40,12 +40,13 @@ class SceneReport:
 
     def rows(self) -> dict[str, object]:
         """Return the report as rows of a table."""
-        given = self.source.given
+        given, changes = self.source.given, list(self.source.rewrite.values())
         return {
             "source": f"{self.source.root} ({self.source.format})",
             "photos": f"{len(self.photos)}, {self.photos.width} x {self.photos.height} pixels",
             "poses": f"from {given.origin}" if given else "to be found by COLMAP",
-            "redrawn without distortion": len(self.source.undistortions),
+            "turned as they were posed": changes.count(None),
+            "redrawn without distortion": len(changes) - changes.count(None),
             "left out (have no pose)": ", ".join(given.without_pose if given else ()) or "none",
             "labels": ", ".join(self.labels),
             "held out (have masks)": ", ".join(map(str, self.masked)) or "none",
@@ -110,7 +111,7 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
         extract_frames(source.root, arguments.frames, images)
     else:
         names = intake.photo_names(source.photos)
-        intake.bring_photos(names, images, arguments.link, source.undistortions)
+        intake.bring_photos(names, images, arguments.link, source.rewrite)
         if source.given:
             _write_poses(source.given, names, images / FOLDER)
     if source.segmentations:
@@ -127,7 +128,7 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
 def _undistort_masks(source: Source, segmentations: Path) -> None:
     for folder in segmentations.iterdir():
         if folder.name.isdecimal() and int(folder.name) < len(source.photos):
-            change = source.undistortions.get(source.photos[int(folder.name)])
+            change = source.rewrite.get(source.photos[int(folder.name)])
             if change is not None:
                 intake.undistort_masks(folder, change)
 

@@ -235,6 +235,19 @@ def split_views(
     return train, test
 
 
+def stored_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a photo's pixels as they are stored.
+
+    Raises:
+        SceneError: the file is no image.
+    """
+    try:
+        with Image.open(path) as file:
+            return file.size
+    except DECODE_ERRORS as error:
+        raise unreadable(path, error) from None
+
+
 def upright_size(path: Path) -> tuple[int, int]:
     """Return width and height of a photo, the camera's orientation tag applied.
 

@@ -14,7 +14,7 @@ import pycolmap
 from ovs3d.errors import PosesError
 from ovs3d.scene.cameras import expressible, from_colmap_camera
 from ovs3d.scene.colmap import quiet
-from ovs3d.scene.dataset import Photos, is_upright, same_shape, upright_size
+from ovs3d.scene.dataset import Photos, is_upright, same_shape, stored_size, upright_size
 from ovs3d.scene.normalise import Array
 from ovs3d.scene.undistort import Undistortion, undistort
 
@@ -116,46 +116,50 @@ def proper_pose(matrix: object, where: str) -> Array:
     return np.concatenate([left @ right, centre[:, None]], axis=1)
 
 
-def fit_to_photos(given: GivenPoses) -> dict[Path, Undistortion]:
+def fit_to_photos(given: GivenPoses) -> dict[Path, Undistortion | None]:
     """Bring the cameras of poses to their photos, which may be smaller than those posed, in place.
 
     Returns:
-        For photos of a lens that cannot be expressed: how to redraw them by a pinhole camera,
-        which takes the lens's place.
+        The photos that have to be written anew, as they are stored, whatever their EXIF says: those
+        that it turns although their poses mean the stored pixels, and those of a lens that cannot
+        be expressed, with the way to redraw them by the pinhole camera that takes its place.
 
     Raises:
-        PosesError: a photo is of another shape than its camera or turned by its EXIF tag, or a
-            camera cannot be used.
+        PosesError: a photo is of another shape than its camera, or a camera cannot be used.
     """
-    undistortions: dict[Path, Undistortion] = {}
+    rewrite: dict[Path, Undistortion | None] = {}
     for camera in given.model.cameras.values():
         where = f"{given.origin}: camera {camera.camera_id}"
-        names = [
-            image.name
+        photos = [
+            given.photos[image.name]
             for image in given.model.images.values()
             if image.camera_id == camera.camera_id
         ]
-        if not names:
+        if not photos:
             continue
-        sizes = {name: upright_size(given.photos[name]) for name in names}
-        for name, size in sizes.items():
-            if not is_upright(given.photos[name]):
+        posed = (camera.width, camera.height)
+        # COLMAP ignores the tag; other tools write the photo upright before they pose it.
+        rewrite |= {
+            photo: None
+            for photo in photos
+            if not is_upright(photo) and same_shape(stored_size(photo), posed)
+        }
+        sizes = [
+            stored_size(photo) if photo in rewrite else upright_size(photo) for photo in photos
+        ]
+        for photo, size in zip(photos, sizes, strict=True):
+            if not same_shape(size, posed) or size != sizes[0]:
                 raise PosesError(
-                    f"{given.photos[name]}: is turned by its EXIF tag, so the poses may mean the "
-                    "photo as it is stored or as it is shown; store it upright"
+                    f"{photo}: {size[0]} x {size[1]} pixels, but its camera in {given.origin} has "
+                    f"{posed[0]} x {posed[1]}"
                 )
-            if not same_shape(size, (camera.width, camera.height)) or size != sizes[names[0]]:
-                raise PosesError(
-                    f"{given.photos[name]}: {size[0]} x {size[1]} pixels, but its camera in "
-                    f"{given.origin} has {camera.width} x {camera.height}"
-                )
-        _resize(given.model, camera, sizes[names[0]])
+        _resize(given.model, camera, sizes[0])
         if not expressible(camera.model_name, camera.params):
             change = undistort(camera, where)
             _move_points(given.model, camera, change.move)
-            undistortions |= {given.photos[name]: change for name in names}
+            rewrite |= dict.fromkeys(photos, change)
         _check_lens(camera, where)
-    return undistortions
+    return rewrite
 
 
 def read_model(folder: Path) -> pycolmap.Reconstruction:

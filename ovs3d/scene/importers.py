@@ -39,7 +39,7 @@ class Source:
         root: the user's folder or video.
         photos: photos to bring, sorted; none for a video.
         given: their poses, fit to the photos, if the source has them.
-        undistortions: how to redraw photos of lenses that cannot be expressed.
+        rewrite: photos to write anew, as `fit_to_photos` returned them.
         segmentations: folder of labels and masks in the layout of the 3D-OVS dataset.
     """
 
@@ -47,7 +47,7 @@ class Source:
     root: Path
     photos: tuple[Path, ...]
     given: GivenPoses | None = None
-    undistortions: Mapping[Path, Undistortion] = field(default_factory=dict)
+    rewrite: Mapping[Path, Undistortion | None] = field(default_factory=dict)
     segmentations: Path | None = None
 
 
@@ -72,14 +72,14 @@ def open_source(root: Path, format_: Format | None) -> Source:
     if given is None:
         photos = tuple(list_photos(_images(root)))
         return Source(found, root, photos, segmentations=segmentations)
-    undistortions = fit_to_photos(given)
+    rewrite = fit_to_photos(given)
     if segmentations and given.without_pose:
         raise SceneError(
             f"{segmentations}: masks count all photos, but {len(given.without_pose)} photos have "
             f"no pose in {given.origin} and stay out; give them poses, or take the masks away"
         )
     photos = tuple(sorted(given.photos.values()))
-    return Source(found, root, photos, given, undistortions, segmentations)
+    return Source(found, root, photos, given, rewrite, segmentations)
 
 
 def _read_poses(root: Path, format_: Format) -> GivenPoses | None:

@@ -63,7 +63,7 @@ def bring_photos(
     names: Mapping[Path, str],
     images: Path,
     link: bool,
-    undistortions: Mapping[Path, Undistortion],
+    rewrite: Mapping[Path, Undistortion | None],
 ) -> None:
     """Copy photos into a folder, HEIC as JPEG, and check that each can be decoded.
 
@@ -71,7 +71,7 @@ def bring_photos(
         names: photo -> file name to give it.
         images: the folder to make.
         link: make hard links instead of copies.
-        undistortions: of the photos that are to be redrawn.
+        rewrite: photos to write anew as they are stored, some of them undistorted.
 
     Raises:
         SceneError: a photo is broken, or cannot be linked.
@@ -79,8 +79,10 @@ def bring_photos(
     images.mkdir(parents=True)
     with progress("photos", len(names), "photos") as advance:
         for path, name in names.items():
-            if path.suffix.lower() in HEIC_SUFFIXES or path in undistortions:
-                _convert(path, images / name, undistortions.get(path))
+            if path in rewrite:
+                _rewrite(path, images / name, rewrite[path])
+            elif path.suffix.lower() in HEIC_SUFFIXES:
+                _convert(path, images / name)
             else:
                 look_at_photo(path)
                 _copy(path, images / name, link)
@@ -118,10 +120,8 @@ def undistort_masks(folder: Path, change: Undistortion) -> None:
         change.redraw(mask.resize(size, Image.Resampling.NEAREST)).save(path)
 
 
-def _convert(path: Path, target: Path, change: Undistortion | None) -> None:
-    is_heic = path.suffix.lower() in HEIC_SUFFIXES
-    if is_heic:
-        register_heic()
+def _convert(path: Path, target: Path) -> None:
+    register_heic()
     try:
         with Image.open(path) as file:
             photo = ImageOps.exif_transpose(file).convert("RGB")
@@ -129,12 +129,20 @@ def _convert(path: Path, target: Path, change: Undistortion | None) -> None:
             exif = photo.getexif()
     # libheif's errors come as several types, ValueError and EOFError among them.
     except Exception as error:
-        kind = "HEIC" if is_heic else "an image"
         reason = " ".join(str(error).split())
-        raise SceneError(f"{path}: cannot be read as {kind} ({reason})") from None
-    if change is not None:
-        photo = change.redraw(photo)
+        raise SceneError(f"{path}: cannot be read as HEIC ({reason})") from None
     photo.save(target, quality=_JPEG_QUALITY, subsampling=0, exif=exif)
+
+
+def _rewrite(path: Path, target: Path, change: Undistortion | None) -> None:
+    try:
+        with Image.open(path) as file:
+            photo = file.convert("RGB")
+    except DECODE_ERRORS as error:
+        raise unreadable(path, error) from None
+    redrawn = photo if change is None else change.redraw(photo)
+    # Without EXIF: its tag would turn the photo, and its focal length may be wrong by now.
+    redrawn.save(target, quality=_JPEG_QUALITY, subsampling=0, exif=b"")
 
 
 def _copy(path: Path, target: Path, link: bool) -> None:
