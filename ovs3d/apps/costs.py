@@ -38,6 +38,9 @@ _SIFT_SECONDS, _PAIR_SECONDS, _MAP_SECONDS = 0.4, 9e-9, 0.3
 _TRAIN_SAMPLES, _BAKED_SAMPLES, _PICTURE_SAMPLES = 24, 8, 14
 _BAKED_BYTES = 4 * _FLOAT
 """Of a baked sample: place and weight."""
+_COLMAP_BYTES = 400e6
+_SIFT_BYTES = 50
+"""Of a pixel, in a thread of its own: a pyramid of blurred pictures, gradients, float32."""
 _LAYERS_ALIVE = 6
 """Largest outputs of an encoder's layers that are in memory at once."""
 _ADAM_COPIES = 4
@@ -155,12 +158,19 @@ def matched_pairs(count: int, matching: str) -> int:
 
 def pose_seconds(params: PosesParams, shape: SceneShape) -> float:
     """Estimate stage poses; SIFT and matching use all cores, mapping one."""
-    shrink = min(1.0, params.max_image_size / max(shape.width, shape.height))
-    # Doubling the photo first makes four times the pixels.
-    octave = 4.0**-params.first_octave
-    sift = shape.photos * shape.pixels(1 / shrink) / 1e6 * octave * _SIFT_SECONDS
+    sift = shape.photos * _sift_pixels(params, shape) / 1e6 * _SIFT_SECONDS
     pairs = matched_pairs(shape.photos, params.matching) * params.max_features**2 * _PAIR_SECONDS
-    return (sift + pairs) / (os.cpu_count() or 1) + shape.photos * _MAP_SECONDS
+    return (sift + pairs) / _cores() + shape.photos * _MAP_SECONDS
+
+
+def _sift_pixels(params: PosesParams, shape: SceneShape) -> float:
+    """Return the pixels of a photo as SIFT sees it; doubled first, they are four times as many."""
+    shrink = min(1.0, params.max_image_size / max(shape.width, shape.height))
+    return float(shape.pixels(1 / shrink) * 4.0**-params.first_octave)
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def _sizes(
@@ -207,7 +217,7 @@ def _memory(params: Preset, shape: SceneShape, sizes: _Sizes) -> dict[str, float
     fda = own.patches * own.patch_tokens**4 * _FLOAT
     pictures = _PICTURE_BYTES + sizes.field_bytes + table
     alive = {
-        "poses": params.poses.max_image_size**2 * _FLOAT * 4.0**-params.poses.first_octave * 12,
+        "poses": _COLMAP_BYTES + _sift_pixels(params.poses, shape) * _SIFT_BYTES * _cores(),
         "clip_features": _FLOAT
         * (clip.parameters + params.clip_features.batch * clip.largest * _LAYERS_ALIVE),
         "dino_features": _FLOAT * (dino.parameters + dino.largest * _LAYERS_ALIVE),
