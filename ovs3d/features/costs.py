@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ovs3d.errors import WeightsError
 from ovs3d.features import dino
-from ovs3d.features.weights import read_json
+from ovs3d.features.weights import nearest, read_json
 
 _WEIGHT_SCALE = 0.02
 """Standard deviation of the made-up weights of the timed run."""
@@ -37,19 +38,26 @@ class EncoderCost:
 
 
 def clip_tower(model: str) -> tuple[nn.Module, int]:
-    """Build the image tower of a CLIP on the meta device; return it and the side of its input."""
+    """Build the image tower of a CLIP on the meta device; return it and the side of its input.
+
+    Raises:
+        WeightsError: open_clip knows no such model, or the file describes none.
+    """
+    if model.endswith(".json"):
+        content = read_json(Path(model), "clip_features.model")
+        configuration = content.get("model_cfg", content)
+    elif model in open_clip.list_models():
+        configuration = open_clip.get_model_config(model)
+    else:
+        known = nearest(model, open_clip.list_models())
+        raise WeightsError(f"open_clip knows no model '{model}'; nearest: {known}")
+    keys = ("embed_dim", "vision_cfg", "quick_gelu")
+    arguments = deepcopy({key: configuration[key] for key in keys if key in configuration})
     with torch.device("meta"):
-        if model.endswith(".json"):
-            content = read_json(Path(model), "clip_features.model")
-            arguments = deepcopy(content.get("model_cfg", content))
-            arguments.pop("custom_text", None)
-            network = open_clip.CustomTextCLIP(**arguments)
-        else:
-            network = open_clip.create_model(
-                model, device="meta", load_weights=False, pretrained_text=False
-            )
-    side = network.visual.image_size
-    return network.visual, int(side if isinstance(side, int) else side[0])
+        # Any text tower will do; some of those named would have to be downloaded.
+        tower = open_clip.CustomTextCLIP(**arguments, text_cfg={}).visual
+    side = tower.image_size
+    return tower, int(side if isinstance(side, int) else side[0])
 
 
 def dino_network(model: str) -> tuple[nn.Module, int]:

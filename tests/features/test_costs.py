@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ovs3d.errors import WeightsError
 from ovs3d.features.costs import clip_tower, dino_network, encoder_cost, seconds_per_flop
 from tests.features.conftest import Files
 
@@ -52,3 +53,10 @@ def test_published_models_are_counted_without_their_weights() -> None:
     assert cost.parameters == pytest.approx(86.2e6, rel=0.01)
     # 17.6 billion multiplications with additions, as published for a ViT-B/16.
     assert cost.flops == pytest.approx(35.1e9, rel=0.02)
+
+
+def test_unknown_models_are_told_with_the_nearest() -> None:
+    with pytest.raises(WeightsError, match=r"no model 'ViT-B-61'; nearest: .*ViT-B-16"):
+        clip_tower("ViT-B-61")
+    with pytest.raises(WeightsError, match="timm knows no model"):
+        dino_network("vit_nothing")
