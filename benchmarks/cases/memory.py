@@ -1,0 +1,164 @@
+"""Distillation of 300 views whose features, tokens and samples exceed the memory they may take."""
+
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from torch.nn import functional
+
+from benchmarks.harness import Benchmark, Sample, timed
+from benchmarks.synthetic import Sizes, make_cameras, make_field
+from ovs3d.device import make_generator
+from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
+from ovs3d.distill.model import new_segmentation
+from ovs3d.distill.train import Distiller
+from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.windows import lattice, windows
+from ovs3d.field.model import Field
+from ovs3d.params import DistillParams
+from ovs3d.scene.cameras import Cameras
+from ovs3d.scene.dataset import Photos
+from ovs3d.spill import Spill
+
+SIZES = Sizes(photo=(1600, 1200), views=300, dim=512, token_dim=384, clip_downscale=8)
+DOWNSCALE, TOKEN_STEP = 16, 40
+BUDGET_GB = 0.4
+_CPU = torch.device("cpu")
+_DIVISORS, _STRIDES = (5, 7, 10), 4
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Parameters, field, cameras and photos; the stores are written by each form before its clock
+    starts, into a folder that goes with the process."""
+
+    params: DistillParams
+    field: Field
+    cameras: Cameras
+
+
+def setup() -> Inputs:
+    """Make up field and cameras."""
+    document = yaml.safe_load(Path("params.yaml").read_text())
+    params = DistillParams.model_validate(document["tiny"]["distill"] | {"downscale": DOWNSCALE})
+    cameras = make_cameras(SIZES)
+    return Inputs(params, make_field(SIZES, cameras, make_generator(0, _CPU)), cameras)
+
+
+def work(gigabytes: float, inputs: Inputs) -> Sample:
+    """Measure iterations of both phases with so much memory for what they read."""
+    params, views = inputs.params, tuple(range(SIZES.views))
+    generator = make_generator(1, _CPU)
+    text = functional.normalize(torch.randn(SIZES.labels, SIZES.dim, generator=generator), dim=1)
+    labels = tuple(f"label {number}" for number in range(SIZES.labels))
+    with _scene(inputs, labels, text, gigabytes) as scene:
+        model = new_segmentation(inputs.field, labels, text, len(_DIVISORS), params, generator)
+        pixels = make_pixel_bank(inputs.field, scene, views, DOWNSCALE)
+        tokens = make_token_bank(inputs.field, scene, views)
+        distiller = Distiller(model, pixels, tokens, params, generator, scene.spill)
+        first = timed(distiller.step, 20, warmup=2)
+        distiller.start_joint_phase()
+        joint = timed(distiller.step, 20, warmup=2)
+        terms = distiller.terms(*distiller.draw()).detach()
+        notes = {
+            "first phase s": first,
+            "joint phase s": joint,
+            "stores MB": (scene.clip.bytes_on_disk() + scene.dino.bytes_on_disk()) / 1e6,
+            "memory that is no copy of a file MB": _anonymous_mb(),
+        }
+    share = params.joint_after / params.iterations
+    return Sample(share * first + (1 - share) * joint, {"terms": terms}, notes)
+
+
+@contextmanager
+def _scene(
+    inputs: Inputs, labels: tuple[str, ...], text: torch.Tensor, gigabytes: float
+) -> Iterator[DistillInputs]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        Image.new("RGB", SIZES.photo, (120, 90, 60)).save(folder / "photo.jpg")
+        yield DistillInputs(
+            photos=Photos((folder / "photo.jpg",) * SIZES.views, *SIZES.photo),
+            cameras=inputs.cameras,
+            train_views=tuple(range(SIZES.views)),
+            clip=_write_windows(folder / "clip.zarr"),
+            dino=_write_tokens(folder / "dino.zarr"),
+            labels=labels,
+            text=text,
+            spill=Spill(_CPU, gigabytes, folder),
+        )
+
+
+def _write_windows(path: Path) -> FeatureStore:
+    width, height = (side // SIZES.clip_downscale for side in SIZES.photo)
+    boxes = np.stack(
+        [
+            np.concatenate([windows(width, height, d, _STRIDES, (view, d)) for d in _DIVISORS])
+            for view in range(SIZES.views)
+        ]
+    )
+    attributes = {
+        "encoder_digest": "",
+        "dim": SIZES.dim,
+        "size": (width, height),
+        "downscale": SIZES.clip_downscale,
+        "window_divisors": _DIVISORS,
+        "strides_per_window": _STRIDES,
+        "windows_per_scale": [lattice(width, height, d, _STRIDES).count for d in _DIVISORS],
+        "views": tuple(range(SIZES.views)),
+        "photos": {},
+    }
+    store = FeatureStore.resume(path, attributes, boxes)
+    for view in range(SIZES.views):
+        store.write(view, _noise(view, boxes.shape[1], SIZES.dim))
+    return store
+
+
+def _write_tokens(path: Path) -> TokenStore:
+    width, height = (side // TOKEN_STEP for side in SIZES.photo)
+    attributes = {
+        "encoder_digest": "",
+        "dim": SIZES.token_dim,
+        "grid": (height, width),
+        "patch": 8,
+        "downscale": TOKEN_STEP / 8,
+        "views": tuple(range(SIZES.views)),
+        "photos": {},
+    }
+    store = TokenStore.resume(path, attributes)
+    for view in range(SIZES.views):
+        store.write(view, _noise(view, height, width, SIZES.token_dim))
+    return store
+
+
+def _noise(seed: int, *shape: int) -> torch.Tensor:
+    return functional.normalize(torch.randn(*shape, generator=make_generator(seed, _CPU)), dim=-1)
+
+
+def _anonymous_mb() -> float:
+    """Return what of this process's memory the system cannot drop and read again from a file."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon"))
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="memory_budget",
+        shapes=f"{SIZES.views} views, D {SIZES.dim}, tokens of {SIZES.token_dim}; naive: all in "
+        f"memory, ours: {BUDGET_GB} GB of it",
+        goal="as few seconds more as possible",
+        setup=setup,
+        naive=partial(work, math.inf),
+        ours=partial(work, BUDGET_GB),
+        repeats=1,
+    ),
+)
