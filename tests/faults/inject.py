@@ -1,5 +1,6 @@
 """The faults: each disturbs one run of a stage and takes its cause away again."""
 
+import os
 import random
 import resource
 import shutil
@@ -9,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+from distributed import LocalCluster
 
 from tests.closure import ROOT
 from tests.damage import flip_bit
-from tests.faults.trial import Ended, Run, Trial
+from tests.faults.trial import Ended, Run, Trial, needs
 from tests.project import SCENE
 
 Fault = Callable[[Trial, random.Random], tuple[str, Ended]]
@@ -70,6 +72,16 @@ def start_twice(trial: Trial, generator: random.Random) -> tuple[str, Ended]:
     return f"at {share:.0%}, the first ended with {code}", second
 
 
+def kill_worker(trial: Trial, generator: random.Random) -> tuple[str, Ended]:
+    """Kill one of the two worker processes of a cluster on which the stage runs."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        run = trial.start(OVS3D_SCHEDULER=cluster.scheduler_address)
+        share = _pass_time(run, trial, generator)
+        when = f"at {share:.0%}" if run.running else _missed(share)
+        os.kill(cluster.workers[0].process.process.pid, signal.SIGKILL)
+        return when, run.end()
+
+
 FAULTS: dict[str, tuple[Fault, int]] = {
     "SIGINT": (interrupt, 1),
     "SIGKILL": (kill, 3),
@@ -77,16 +89,30 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     "corrupted input": (corrupt_input, 1),
     "corrupted input, stage alone": (corrupt_input_alone, 1),
     "second dvc repro": (start_twice, 1),
+    "killed worker": (kill_worker, 1),
 }
 """Name -> fault, and how often each stage suffers it."""
+MISSED = "after the end"
+
+
+def applies(fault: str, stage: str) -> bool:
+    """Tell whether a stage can suffer a fault."""
+    if fault == "corrupted input":
+        # Nobody can mend a photo; the stage can only refuse it, which is the next fault.
+        return bool(needs(stage))
+    return fault != "killed worker" or stage in ("clip_features", "dino_features")
 
 
 def _signal(trial: Trial, generator: random.Random, number: signal.Signals) -> tuple[str, Ended]:
     run = trial.start()
     share = _pass_time(run, trial, generator)
-    when = f"at {share:.0%}" if run.running else f"after the end, aimed at {share:.0%}"
+    when = f"at {share:.0%}" if run.running else _missed(share)
     run.send(number)
     return when, run.end()
+
+
+def _missed(share: float) -> str:
+    return f"{MISSED}, aimed at {share:.0%}"
 
 
 def _pass_time(run: Run, trial: Trial, generator: random.Random) -> float:
