@@ -1,12 +1,10 @@
 """A few of the faults of `python -m tests.faults`, on the cheapest stage that resumes."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.faults.report import Outcome, disturb, table
 
-FAULTS = ("SIGINT", "disk full", "corrupted input, stage alone")
+FAULTS = ("SIGINT", "disk full")
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +24,10 @@ def test_a_disturbed_stage_repeated_leaves_the_bytes_of_an_undisturbed_one(
 
 @pytest.mark.slow
 def test_a_disturbed_stage_says_why_it_ended(outcomes: list[Outcome]) -> None:
-    _, full, corrupted = outcomes
+    interrupted, full = outcomes
+    assert interrupted.code != 0
     assert full.code != 0
     assert "the disk or the quota is full" in full.message
-    assert corrupted.code != 0
-    assert "cannot be read as an image" in corrupted.message
 
 
 def test_outcome_with_other_bytes_is_not_good() -> None:
