@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     `path` before is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     _remove(temporary)
     try:
@@ -35,6 +37,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         _remove(temporary)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what processes that were killed left beside `path`, see `atomic_path`."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = leftover.name.split(".")[-2]
+        if process.isdecimal() and not _alive(int(process)):
+            _remove(leftover)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -70,6 +80,17 @@ def no_space_left(error: BaseException) -> bool:
             return True
         origin = origin.__cause__ or origin.__context__
     return False
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # Somebody else's.
+    except PermissionError:
+        pass
+    return True
 
 
 def _remove(path: Path) -> None:

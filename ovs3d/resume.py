@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ovs3d.files import atomic_path, digest
+from ovs3d.files import atomic_path, digest, remove_abandoned
 
 _SECONDS_BETWEEN = 15.0
 _MOST_TIME_SHARE = 0.05
@@ -90,6 +90,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the state; to be called once the outputs are in place."""
         self._path.unlink(missing_ok=True)
+        remove_abandoned(self._path)
 
 
 def _package_digest() -> str:
