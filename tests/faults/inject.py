@@ -82,12 +82,13 @@ def kill_worker(trial: Trial, generator: random.Random) -> tuple[str, Ended]:
         return when, run.end()
 
 
+UNMENDED = "corrupted input, stage alone"
 FAULTS: dict[str, tuple[Fault, int]] = {
     "SIGINT": (interrupt, 1),
     "SIGKILL": (kill, 3),
     "disk full": (fill_disk, 1),
     "corrupted input": (corrupt_input, 1),
-    "corrupted input, stage alone": (corrupt_input_alone, 1),
+    UNMENDED: (corrupt_input_alone, 1),
     "second dvc repro": (start_twice, 1),
     "killed worker": (kill_worker, 1),
 }
@@ -123,7 +124,7 @@ def _pass_time(run: Run, trial: Trial, generator: random.Random) -> float:
 
 
 def _inputs(trial: Trial) -> list[Path]:
-    """Return the data files that a stage reads and that every run has to read."""
+    """Return the data files that every run of a stage has to read."""
     body = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][trial.stage]
     deps = [dep.replace("${key}", SCENE) for dep in body.get("do", body)["deps"]]
     roots = [trial.folder / dep for dep in deps if dep.startswith("data/") and "weights" not in dep]
@@ -133,8 +134,15 @@ def _inputs(trial: Trial) -> list[Path]:
         for path in sorted([root] if root.is_file() else root.rglob("*"))
         if path.is_file()
     ]
-    # Photos and labels are nobody's output; where there is another input, it is the target.
-    made = [path for path in files if path.relative_to(trial.folder).parts[1] != "raw"]
+    # Photos and labels are nobody's output; where there is another input, it is the target. No
+    # stage reads pictures that another one drew, nor COLMAP's own files.
+    made = [
+        path
+        for path in files
+        if path.relative_to(trial.folder).parts[1] != "raw"
+        and path.suffix != ".png"
+        and "sfm" not in path.parts
+    ]
     return made or files
 
 

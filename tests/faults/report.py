@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tests.faults.inject import FAULTS, MISSED, applies
+from tests.faults.inject import FAULTS, MISSED, UNMENDED, applies
 from tests.faults.trial import STAGES, Run, Trial, needs, output_folder, target, tree
 from tests.project import copy_project, run
 
@@ -48,7 +48,8 @@ class Outcome:
     @property
     def good(self) -> bool:
         """Whether nothing was lost and nobody was left puzzled."""
-        return self.clear and self.same and self.repeat_code == 0
+        unnoticed = self.fault == UNMENDED and self.code == 0
+        return self.clear and self.same and self.repeat_code == 0 and not unnoticed
 
 
 def disturb(
