@@ -113,6 +113,8 @@ class ViewStore:
         halves = values.half().cpu().numpy()
         if not np.isfinite(halves).all():
             raise StoreError(f"{self.path}: view {view} has values that float16 cannot hold")
+        # Zarr would read a damaged shard before it writes, to keep what lies beside the values.
+        self._shard(view).unlink(missing_ok=True)
         self._results[self._row(view)] = halves
 
     def finish(self) -> None:

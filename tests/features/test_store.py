@@ -244,3 +244,16 @@ def test_open_refuses_a_store_of_the_other_kind(tmp_path: Path) -> None:
 def test_load_of_a_view_without_features_names_it(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no features of view 2, only of 1, 4, 6"):
         make_store(tmp_path / "clip.zarr").load((1, 2), CPU)
+
+
+def test_view_whose_shard_has_a_damaged_index_can_be_written_again(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "clip.zarr")
+    before = contents(tmp_path)
+    shard = tmp_path / "clip.zarr/embeddings/c.1.0.0"
+    content = bytearray(shard.read_bytes())
+    # Zarr's index of chunks and its checksum are at the end.
+    content[-2] ^= 1
+    shard.write_bytes(content)
+    assert not store.has(4)
+    store.write(4, make_embeddings(4))
+    assert contents(tmp_path) == before
