@@ -12,7 +12,7 @@ W and the mixture are symmetric: a block holds some rows and only the columns fr
 and what lies right of its square counts for rows and columns alike.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -50,21 +50,24 @@ class _FusedFda(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, probabilities: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
         spans = _spans(tokens.shape[1], _BLOCK_ROWS)
+        # Same rows of all patches together: one patch alone keeps fewer cores busy.
         shifted = [
-            [(f[rows] @ f[rows.start :].T).sub_(params.offset) for rows in spans] for f in tokens
+            torch.baddbmm(
+                tokens.new_tensor(-params.offset),
+                tokens[:, rows],
+                tokens[:, rows.start :].transpose(1, 2),
+            )
+            for rows in spans
         ]
-        counts = torch.stack([_count_signs(block) for blocks in shifted for block in blocks]).sum(0)
+        counts = torch.stack([_count_signs(block) for block in shifted]).sum(0)
         scale = counts.new_tensor((params.positive, params.negative)) / counts.clamp(min=1)
+        # pos_F and neg_F (Eq. 13) share no pair, so one matrix holds both with their factors.
+        weights = [block.mul_(torch.where(block > 0, *scale)) for block in shifted]
         sum_pairs = _js_pairs if params.divergence == "js" else _kl_pairs
-        losses, gradients = [], []
-        for p, blocks in zip(probabilities, shifted, strict=True):
-            # pos_F and neg_F (Eq. 13) share no pair, so one matrix holds both with their factors.
-            weights = (block.mul_(torch.where(block > 0, *scale)) for block in blocks)
-            loss, gradient = sum_pairs(p.clamp(min=_TINY), zip(spans, weights, strict=True))
-            losses.append(loss)
-            gradients.append(gradient)
-        ctx.save_for_backward(torch.stack(gradients))
-        return torch.stack(losses).sum()
+        blocks = list(zip(spans, weights, strict=True))
+        loss, gradient = sum_pairs(probabilities.clamp(min=_TINY), blocks)
+        ctx.save_for_backward(gradient)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
@@ -78,35 +81,37 @@ def _spans(length: int, size: int) -> list[slice]:
 
 
 def _count_signs(block: Tensor) -> Tensor:
-    """Return how many pairs a block [k, m] and its mirror have above and below zero: float [2]."""
-    square = block[:, : len(block)]
+    """Return how many pairs [P, k, m] and their mirrors have above and below zero: float [2]."""
+    square = block[:, :, : block.shape[1]]
     above = 2 * torch.count_nonzero(block > 0) - torch.count_nonzero(square > 0)
-    below = 2 * torch.count_nonzero(block < 0) - torch.count_nonzero(square < 0)
-    return torch.stack((above, below)).to(block.dtype)
+    other = 2 * torch.count_nonzero(block) - torch.count_nonzero(square)
+    return torch.stack((above, other - above)).to(block.dtype)
 
 
-Blocks = Iterable[tuple[slice, Tensor]]
+Blocks = Sequence[tuple[slice, Tensor]]
 
 
 def _js_pairs(p: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """Return the loss of one patch, a scalar, and its gradient [n, C].
+    """Return the loss, a scalar, and its gradient [P, n, C].
 
     Args:
-        p: [n, C] distributions.
-        blocks: rows and their weights [k, n - first row].
+        p: [P, n, C] distributions.
+        blocks: rows and their weights [P, k, n - first row].
     """
     # Labels first: the innermost loops run over tokens, of which there are many.
-    half = p.T.contiguous() / 2
-    logs, row_sums = torch.zeros_like(half), p.new_zeros(len(p))
+    half = p.transpose(1, 2).contiguous() / 2
+    logs, row_sums = torch.zeros_like(half), p.new_zeros(p.shape[:2])
     for block_rows, weights in blocks:
         _add_mirrored(row_sums, weights, block_rows)
-        first = block_rows.start
-        for tile in _spans(len(weights), max(1, _TILE_ELEMENTS // (weights.shape[1] * len(half)))):
-            rows = slice(first + tile.start, first + tile.stop)
-            terms = half[:, rows, None] + half[:, None, rows.start :]  # mixtures [C, k, m]
-            terms.log_().mul_(weights[tile, tile.start :])
-            _add_mirrored(logs, terms, rows)
-    gradient = row_sums[:, None] * p.log() - logs.T
+        rows_per_tile = max(1, _TILE_ELEMENTS // (weights.shape[2] * p.shape[2]))
+        for tile in _spans(weights.shape[1], rows_per_tile):
+            rows = slice(block_rows.start + tile.start, block_rows.start + tile.stop)
+            for patch in range(len(p)):
+                # Mixtures [C, k, m].
+                terms = half[patch, :, rows, None] + half[patch, :, None, rows.start :]
+                terms.log_().mul_(weights[patch, tile, tile.start :])
+                _add_mirrored(logs[patch], terms, rows)
+    gradient = row_sums[:, :, None] * p.log() - logs.transpose(1, 2)
     return (gradient * p).sum(), gradient
 
 
@@ -117,13 +122,14 @@ def _add_mirrored(sums: Tensor, terms: Tensor, rows: slice) -> None:
 
 
 def _kl_pairs(p: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """Return loss and gradient of one patch as `_js_pairs` does."""
+    """Return loss and gradient as `_js_pairs` does."""
     log_p = p.log()
-    both = torch.cat((log_p, p, torch.ones_like(p[:, :1])), dim=1)
+    both = torch.cat((log_p, p, torch.ones_like(p[:, :, :1])), dim=2)
     sums = torch.zeros_like(both)
     for rows, weights in blocks:
-        sums[rows] += weights @ both[rows.start :]
-        sums[rows.stop :] += weights[:, rows.stop - rows.start :].T @ both[rows]
-    logs, mixed, row_sums = torch.tensor_split(sums, (p.shape[1], 2 * p.shape[1]), dim=1)
+        sums[:, rows] += weights @ both[:, rows.start :]
+        beyond = weights[:, :, rows.stop - rows.start :].transpose(1, 2)
+        sums[:, rows.stop :] += beyond @ both[:, rows]
+    logs, mixed, row_sums = torch.tensor_split(sums, (p.shape[2], 2 * p.shape[2]), dim=2)
     inner = row_sums * log_p - logs
     return (inner * p).sum(), inner + row_sums - mixed / p
