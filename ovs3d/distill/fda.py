@@ -62,7 +62,7 @@ class _FusedFda(torch.autograd.Function):
         counts = torch.stack([_count_signs(block) for block in shifted]).sum(0)
         scale = counts.new_tensor((params.positive, params.negative)) / counts.clamp(min=1)
         # pos_F and neg_F (Eq. 13) share no pair, so one matrix holds both with their factors.
-        weights = [block.mul_(torch.where(block > 0, *scale)) for block in shifted]
+        weights = [block.mul_(torch.where(block > 0, scale[0], scale[1])) for block in shifted]
         sum_pairs = _js_pairs if params.divergence == "js" else _kl_pairs
         blocks = list(zip(spans, weights, strict=True))
         loss, gradient = sum_pairs(probabilities.clamp(min=_TINY), blocks)
