@@ -109,11 +109,11 @@ def measure(name: str, form: FormName) -> Measurement:
 def meter(setup: Callable[[], Any], work: Callable[[Any], Sample]) -> Measurement:
     """Run a form in this process and see how much memory it takes beyond its inputs."""
     inputs = setup()
-    before = _resident_mb("VmRSS")
+    before = resident_mb("VmRSS")
     if _CLEAR_REFS.exists():
         _CLEAR_REFS.write_text(_RESET_PEAK)
     sample = work(inputs)
-    total = _resident_mb("VmHWM")
+    total = resident_mb("VmHWM")
     return Measurement(sample, total - before, total)
 
 
@@ -145,8 +145,8 @@ def run_child(module: str, *arguments: str) -> Measurement:
     return Measurement(sample, figures["peak_mb"], figures["total_mb"])
 
 
-def _resident_mb(entry: Literal["VmRSS", "VmHWM"]) -> float:
-    """Return the present or the largest resident set of this process."""
+def resident_mb(entry: Literal["VmRSS", "VmHWM", "RssAnon"]) -> float:
+    """Return the present or the largest resident set of this process, or what is no file's copy."""
     if not _STATUS.exists():  # not Linux: the largest is all there is, in bytes on macOS
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(entry))

@@ -1,9 +1,11 @@
 """Fixtures that all tests share."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.closure import ROOT
 from tests.project import copy_project, run
 from tests.synthetic import SyntheticScene, make_scene, write_scene
 
@@ -19,6 +21,16 @@ def scene_folder(scene: SyntheticScene, tmp_path: Path) -> Path:
     """The same world on disk in the layout of `data/raw/<scene>`, masks for views 1 and 4."""
     write_scene(scene, tmp_path / "raw", masked_views=(1, 4))
     return tmp_path / "raw"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project that is the current folder."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(ROOT / "params.yaml", folder)
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ import torch
 import zarr
 
 from benchmarks.harness import Benchmark, Sample, timed
+from benchmarks.stores import window_attributes
 from ovs3d.apps.export_features import export_dense
 from ovs3d.features.store import FeatureStore
-from ovs3d.features.windows import lattice, windows
+from ovs3d.features.windows import windows
 
 WIDTH, HEIGHT, DIM = 504, 378, 512
 DIVISORS, STRIDES = (5, 7, 10), 4
@@ -24,16 +25,7 @@ def make_store() -> Inputs:
     """Write a store of one view with random embeddings; the folder goes when it is let go."""
     folder = tempfile.TemporaryDirectory()
     boxes = [windows(WIDTH, HEIGHT, divisor, STRIDES, [0, divisor]) for divisor in DIVISORS]
-    attributes = {
-        "encoder_digest": "none",
-        "dim": DIM,
-        "size": (WIDTH, HEIGHT),
-        "downscale": 8,
-        "window_divisors": DIVISORS,
-        "strides_per_window": STRIDES,
-        "windows_per_scale": [lattice(WIDTH, HEIGHT, d, STRIDES).count for d in DIVISORS],
-        "views": (0,),
-    }
+    attributes = window_attributes((WIDTH, HEIGHT), DIM, DIVISORS, STRIDES, views=1)
     stacked = np.concatenate(boxes)[None]
     store = FeatureStore.resume(Path(folder.name) / "clip.zarr", attributes, stacked)
     generator = torch.Generator().manual_seed(0)

@@ -14,21 +14,23 @@ import yaml
 from PIL import Image
 from torch.nn import functional
 
-from benchmarks.harness import Benchmark, Sample, timed
+from benchmarks.distillation import mean_iteration
+from benchmarks.harness import Benchmark, Sample, resident_mb, timed
+from benchmarks.stores import CLIP_DOWNSCALE, window_attributes
 from benchmarks.synthetic import Sizes, make_cameras, make_field
 from ovs3d.device import make_generator
 from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
 from ovs3d.distill.model import new_segmentation
 from ovs3d.distill.train import Distiller
 from ovs3d.features.store import FeatureStore, TokenStore
-from ovs3d.features.windows import lattice, windows
+from ovs3d.features.windows import windows
 from ovs3d.field.model import Field
 from ovs3d.params import DistillParams
 from ovs3d.scene.cameras import Cameras
 from ovs3d.scene.dataset import Photos
 from ovs3d.spill import Spill
 
-SIZES = Sizes(photo=(1600, 1200), views=300, dim=512, token_dim=384, clip_downscale=8)
+SIZES = Sizes(photo=(1600, 1200), views=300, dim=512, token_dim=384, clip_downscale=CLIP_DOWNSCALE)
 DOWNSCALE, TOKEN_STEP = 16, 40
 BUDGET_GB = 0.4
 _CPU = torch.device("cpu")
@@ -37,8 +39,7 @@ _DIVISORS, _STRIDES = (5, 7, 10), 4
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Parameters, field, cameras and photos; the stores are written by each form before its clock
-    starts, into a folder that goes with the process."""
+    """What both forms get; each writes the stores itself, before its clock starts."""
 
     params: DistillParams
     field: Field
@@ -64,18 +65,14 @@ def work(gigabytes: float, inputs: Inputs) -> Sample:
         pixels = make_pixel_bank(inputs.field, scene, views, DOWNSCALE)
         tokens = make_token_bank(inputs.field, scene, views)
         distiller = Distiller(model, pixels, tokens, params, generator, scene.spill)
-        first = timed(distiller.step, 20, warmup=2)
+        notes = {"first phase s": timed(distiller.step, 20, warmup=2)}
         distiller.start_joint_phase()
-        joint = timed(distiller.step, 20, warmup=2)
+        notes["joint phase s"] = timed(distiller.step, 20, warmup=2)
         terms = distiller.terms(*distiller.draw()).detach()
-        notes = {
-            "first phase s": first,
-            "joint phase s": joint,
-            "stores MB": (scene.clip.bytes_on_disk() + scene.dino.bytes_on_disk()) / 1e6,
-            "memory that is no copy of a file MB": _anonymous_mb(),
-        }
-    share = params.joint_after / params.iterations
-    return Sample(share * first + (1 - share) * joint, {"terms": terms}, notes)
+        notes["stores MB"] = (scene.clip.bytes_on_disk() + scene.dino.bytes_on_disk()) / 1e6
+        # The rest the system can drop and read again from a file.
+        notes["memory that is no copy of a file MB"] = resident_mb("RssAnon")
+    return Sample(mean_iteration(notes, params), {"terms": terms}, notes)
 
 
 @contextmanager
@@ -105,17 +102,9 @@ def _write_windows(path: Path) -> FeatureStore:
             for view in range(SIZES.views)
         ]
     )
-    attributes = {
-        "encoder_digest": "",
-        "dim": SIZES.dim,
-        "size": (width, height),
-        "downscale": SIZES.clip_downscale,
-        "window_divisors": _DIVISORS,
-        "strides_per_window": _STRIDES,
-        "windows_per_scale": [lattice(width, height, d, _STRIDES).count for d in _DIVISORS],
-        "views": tuple(range(SIZES.views)),
-        "photos": {},
-    }
+    attributes = window_attributes(
+        (width, height), SIZES.dim, _DIVISORS, _STRIDES, views=SIZES.views
+    )
     store = FeatureStore.resume(path, attributes, boxes)
     for view in range(SIZES.views):
         store.write(view, _noise(view, boxes.shape[1], SIZES.dim))
@@ -141,13 +130,6 @@ def _write_tokens(path: Path) -> TokenStore:
 
 def _noise(seed: int, *shape: int) -> torch.Tensor:
     return functional.normalize(torch.randn(*shape, generator=make_generator(seed, _CPU)), dim=-1)
-
-
-def _anonymous_mb() -> float:
-    """Return what of this process's memory the system cannot drop and read again from a file."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon"))
 
 
 BENCHMARKS = (

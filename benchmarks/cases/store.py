@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from benchmarks.harness import Benchmark, Sample
 from benchmarks.naive.windows import dense_map
+from benchmarks.stores import window_attributes
 from ovs3d.features.extract_clip import scene_windows
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.windows import lattice
@@ -74,16 +75,7 @@ def naive(inputs: Inputs) -> Sample:
 
 def ours(inputs: Inputs) -> Sample:
     """Write the windows, gather some pixels."""
-    attributes = {
-        "encoder_digest": "",
-        "dim": DIM,
-        "size": (WIDTH, HEIGHT),
-        "downscale": 8,
-        "window_divisors": DIVISORS,
-        "strides_per_window": STRIDES,
-        "windows_per_scale": inputs.counts,
-        "views": (0,),
-    }
+    attributes = window_attributes((WIDTH, HEIGHT), DIM, DIVISORS, STRIDES, views=1)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "clip.zarr"
         start = time.perf_counter()

@@ -8,19 +8,8 @@ import yaml
 
 from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
-from tests.closure import ROOT
 from tests.scene.test_video import picture, write_video
 from tests.synthetic import LABELS
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project that is the current folder."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    shutil.copy(ROOT / "params.yaml", folder)
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from ovs3d.params import load_scene_params
 from ovs3d.scene.cameras import Cameras, load_cameras
 from ovs3d.scene.dataset import load_photo, open_photos
 from ovs3d.scene.sfm import PosesReport, reconstruct_poses
-from tests.closure import ROOT
 from tests.scene import formats
 from tests.scene.formats import PLAIN, WRITERS, Truth, make_truth
 from tests.synthetic import make_scene
@@ -36,16 +34,6 @@ def bent(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     """Every photo with its own focal length, all distorted."""
     scene = make_scene(VIEWS, 160, 120, distortion=0.08, zoom=0.1)
     return make_truth(scene, tmp_path_factory.mktemp("bent"))
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project that is the current folder."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    shutil.copy(ROOT / "params.yaml", folder)
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def import_scene(source: Path, *words: str) -> int:
