@@ -1,5 +1,13 @@
 """Errors that a user can act on: each message says what is wrong, where, and what to do."""
 
+import sys
+from collections.abc import Callable
+
+from ovs3d.files import no_space_left
+
+INTERRUPTED = 130
+"""Exit code of a process that Ctrl-C ended, as shells have it."""
+
 
 class Ovs3dError(Exception):
     """A mistake in input, parameters or stored files, told in one line."""
@@ -27,3 +35,31 @@ class StoreError(Ovs3dError):
 
 class ClusterError(Ovs3dError):
     """Other machines cannot do their part of the work."""
+
+
+def guarded(program: str, work: Callable[[], int]) -> int:
+    """Do a program's work; tell on stderr, in one line, what a user can do something about.
+
+    Args:
+        program: name that the line begins with.
+        work: returns the exit code.
+
+    Returns:
+        That of the work, 1 after an `Ovs3dError` or on a full disk, 130 after Ctrl-C.
+    """
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Ovs3dError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+    except Exception as error:
+        if not no_space_left(error):
+            raise
+        reason = " ".join(str(error).split())
+        print(
+            f"{program}: the disk or the quota is full ({reason}); free some space and repeat",
+            file=sys.stderr,
+        )
+    return 1

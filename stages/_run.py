@@ -2,17 +2,13 @@
 
 import argparse
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ovs3d.errors import Ovs3dError
-from ovs3d.files import no_space_left
+from ovs3d import errors
 from ovs3d.params import SceneParams, load_scene_params
 
 PARAMS_FILE = Path("params.yaml")
-INTERRUPTED = 130
-"""Exit code of a process that Ctrl-C ended, as shells have it."""
 
 
 def run(
@@ -44,29 +40,12 @@ def run(
 
 
 def guarded(program: str, work: Callable[[], None]) -> int:
-    """Do a stage's work; tell in one line what a user can do something about.
-
-    Returns:
-        Exit code: 0, 1 after an `Ovs3dError` or on a full disk, 130 after Ctrl-C.
-    """
+    """Do a stage's work; exit codes and messages are those of `ovs3d.errors.guarded`."""
     # From here on Ctrl-C can be told in one line (see `stages/__init__.py`).
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+
+    def done() -> int:
         work()
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except Ovs3dError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:
-        if not no_space_left(error):
-            raise
-        reason = " ".join(str(error).split())
-        print(
-            f"{program}: the disk or the quota is full ({reason}); free some space and repeat "
-            "`dvc repro`",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+        return 0
+
+    return errors.guarded(program, done)

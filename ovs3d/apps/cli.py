@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from ovs3d.errors import Ovs3dError
+from ovs3d.errors import guarded
 
 # Name -> module and line of help.
 COMMANDS = {
@@ -23,8 +23,6 @@ COMMANDS = {
     ),
     "verify": ("ovs3d.apps.verify", "read everything that was built of a scene for damage"),
 }
-INTERRUPTED = 130
-"""Exit code of a process that Ctrl-C ended, as shells have it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,29 +32,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; the process's own when None.
 
     Returns:
-        Exit code: that of the command, 1 after an `Ovs3dError` (its message goes to stderr), 130
-        after Ctrl-C; argparse itself exits with 2 if the arguments are wrong.
+        Exit code, that of the command or see `ovs3d.errors.guarded`; argparse itself exits with 2
+        if the arguments are wrong.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    return guarded(" ".join(["ovs3d", *words[:1]]), lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="ovs3d", description="3D segmentation by words.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    try:
-        for name, (module, line) in COMMANDS.items():
-            command = commands.add_parser(name, help=line, description=line.capitalize() + ".")
-            # Importing all commands would take seconds, most of them for torch.
-            if words[:1] == [name]:
-                implementation = importlib.import_module(module)
-                implementation.add_arguments(command)
-                command.set_defaults(run=implementation.run)
-        arguments = parser.parse_args(words)
-        code: int = arguments.run(arguments)
-        return code
-    except Ovs3dError as error:
-        print(f"ovs3d {words[0]}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"ovs3d {words[0]}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    for name, (module, line) in COMMANDS.items():
+        command = commands.add_parser(name, help=line, description=line.capitalize() + ".")
+        # Importing all commands would take seconds, most of them for torch.
+        if words[:1] == [name]:
+            implementation = importlib.import_module(module)
+            implementation.add_arguments(command)
+            command.set_defaults(run=implementation.run)
+    arguments = parser.parse_args(words)
+    code: int = arguments.run(arguments)
+    return code
 
 
 if __name__ == "__main__":

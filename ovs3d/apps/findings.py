@@ -75,8 +75,8 @@ def check_photos(images: Path, given: bool, matching: str) -> Findings:
     if count > _MANY_PHOTOS and matching == "exhaustive" and not given:
         yield Finding(
             "warning",
-            f"{images}: {count} photos make {count * (count - 1) // 2} pairs to match; if they are "
-            "in the order of the walk, set poses.matching to sequential",
+            f"{images}: {count} photos make {count * (count - 1) // 2} pairs to match; with "
+            "poses.matching auto they are neighbours and look-alikes only",
         )
     yield from _compare(images, looks)
 

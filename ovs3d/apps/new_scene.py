@@ -77,11 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     with atomic_path(folder) as temporary:
         report = make_scene(arguments, temporary)
         if not known:
-            # Only a video's frames are certain to be in the order in which they were taken.
-            overrides = (
-                {"poses": "{matching: sequential}"} if report.source.format == "video" else {}
-            )
-            entry = entry_lines(name, preset, report.masked, overrides)
+            entry = entry_lines(name, preset, report.masked)
             content = insert_scene(PARAMS_FILE, entry)
             with atomic_path(PARAMS_FILE) as text:
                 text.write_bytes(content)

@@ -1,7 +1,7 @@
 """Adding a scene to params.yaml as text, so that every byte outside the new entry stays."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,18 @@ def check_name(name: str) -> None:
         raise ParamsError(f"'{name}' cannot name a scene: YAML reads it as a value, not as a word")
 
 
-def entry_lines(
-    name: str, preset: str, test_views: Sequence[int], overrides: Mapping[str, str]
-) -> list[str]:
-    """Write the entry of a scene.
+def entry_lines(name: str, preset: str, test_views: Sequence[int]) -> list[str]:
+    """Write the entry of a scene that takes its preset as it is.
 
     Args:
         name: the scene.
         preset: its preset.
         test_views: its held-out views.
-        overrides: section -> its overrides as YAML in flow style.
 
     Returns:
         Lines without line ends, indented as if `scenes` stood at the margin.
     """
-    sections = [f"{section}: {overrides.get(section, '{}')}" for section in Preset.model_fields]
+    sections = [f"{section}: {{}}" for section in Preset.model_fields]
     values = [f"preset: {preset}", f"test_views: [{', '.join(map(str, test_views))}]", *sections]
     return [f"{_INDENT}{name}:", *(f"{_INDENT * 2}{value}" for value in values)]
 

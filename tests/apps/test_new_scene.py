@@ -52,11 +52,11 @@ def test_labels_may_come_from_a_file(project: Path, scene_folder: Path) -> None:
     assert (project / "data/raw/a/segmentations/classes.txt").read_text() == "apple\nwall\n"
 
 
-def test_a_video_becomes_a_scene_that_is_matched_in_sequence(project: Path) -> None:
+def test_a_video_becomes_a_scene(project: Path) -> None:
     write_video(project / "walk.mp4", [picture(index) for index in range(9)])
     assert new_scene("walk", "walk.mp4", "--labels", "a,b", "--frames", 3) == 0
     assert len(list((project / "data/raw/walk/images").iterdir())) == 3
-    assert load_scene_params(project / "params.yaml", "walk").stages.poses.matching == "sequential"
+    assert load_scene_params(project / "params.yaml", "walk").test_views == ()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ovs3d.errors import ParamsError
 from ovs3d.params import load_scene_params
 from tests.closure import ROOT
 
-ENTRY = entry_lines("garden", "paper", (1, 4), {"poses": "{matching: sequential}"})
+ENTRY = entry_lines("garden", "paper", (1, 4))
 
 
 def added(folder: Path, before: str) -> str:
@@ -31,7 +31,6 @@ def test_the_new_scene_has_valid_parameters(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(after)
     params = load_scene_params(tmp_path / "params.yaml", "garden")
     assert params.test_views == (1, 4)
-    assert params.stages.poses.matching == "sequential"
 
 
 @pytest.mark.parametrize(
