@@ -1,6 +1,7 @@
 """A scene as the user brings it: photos, labels, masks, and which views are held out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -98,11 +99,8 @@ def load_photo(path: Path, downscale: int) -> Tensor:
     Raises:
         SceneError: the file cannot be decoded, or nothing is left of it.
     """
-    try:
-        with Image.open(path) as file:
-            photo = ImageOps.exif_transpose(file).convert("RGB")
-    except DECODE_ERRORS as error:
-        raise unreadable(path, error) from None
+    with _opened(path) as file:
+        photo = ImageOps.exif_transpose(file).convert("RGB")
     width, height = photo.width // downscale, photo.height // downscale
     if not width or not height:
         raise SceneError(
@@ -122,8 +120,12 @@ def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def is_upright(path: Path) -> bool:
-    """Tell whether the stored pixels are upright, that is, need no turning by the EXIF tag."""
-    with Image.open(path) as file:
+    """Tell whether the stored pixels are upright, that is, need no turning by the EXIF tag.
+
+    Raises:
+        SceneError: the file is no image.
+    """
+    with _opened(path) as file:
         return _orientation(file) == _UPRIGHT
 
 
@@ -241,11 +243,8 @@ def stored_size(path: Path) -> tuple[int, int]:
     Raises:
         SceneError: the file is no image.
     """
-    try:
-        with Image.open(path) as file:
-            return file.size
-    except DECODE_ERRORS as error:
-        raise unreadable(path, error) from None
+    with _opened(path) as file:
+        return file.size
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -254,13 +253,18 @@ def upright_size(path: Path) -> tuple[int, int]:
     Raises:
         SceneError: the file is no image.
     """
+    with _opened(path) as file:
+        width, height = file.size
+        return (height, width) if _orientation(file) in _SIDEWAYS else (width, height)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as file:
-            size = file.size
-            sideways = _orientation(file) in _SIDEWAYS
+            yield file
     except DECODE_ERRORS as error:
         raise unreadable(path, error) from None
-    return (size[1], size[0]) if sideways else size
 
 
 def _orientation(file: Image.Image) -> int:

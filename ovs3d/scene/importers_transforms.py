@@ -16,6 +16,7 @@ import numpy as np
 from ovs3d.errors import PosesError, SceneError
 from ovs3d.scene.dataset import PHOTO_SUFFIXES, upright_size
 from ovs3d.scene.given_poses import GivenPoses, Lens, build_model, proper_pose
+from ovs3d.scene.intake import register_heic
 
 FILE = "transforms.json"
 
@@ -76,6 +77,7 @@ def _find_photo(file: Path, number: int, name: str) -> Path:
     path = file.parent / name.replace("\\", "/")
     for candidate in (path, *(path.with_name(path.name + suffix) for suffix in PHOTO_SUFFIXES)):
         if candidate.is_file():
+            register_heic([candidate])
             return candidate
     raise PosesError(f"{file}: frame {name}: there is no such photo (looked for {path})")
 

@@ -23,7 +23,7 @@ def list_photos(folder: Path) -> list[Path]:
     """List the photos of a folder by name; hidden files and other file types are passed over.
 
     Raises:
-        SceneError: the folder is missing or holds no photo.
+        SceneError: the folder is missing or holds no photo, or HEIC photos cannot be read here.
     """
     if not folder.is_dir():
         raise SceneError(f"{folder}: no such folder")
@@ -32,6 +32,7 @@ def list_photos(folder: Path) -> list[Path]:
     photos = [path for path in files if path.suffix.lower() in suffixes and path.is_file()]
     if not photos:
         raise SceneError(f"{folder}: no photos in it; expected {' '.join(suffixes)} files")
+    register_heic(photos)
     return photos
 
 
@@ -89,12 +90,14 @@ def bring_photos(
             advance()
 
 
-def register_heic() -> None:
-    """Teach Pillow to open HEIC.
+def register_heic(photos: Iterable[Path]) -> None:
+    """Teach Pillow to open HEIC if a photo needs it.
 
     Raises:
         SceneError: the extra is not installed.
     """
+    if not any(photo.suffix.lower() in HEIC_SUFFIXES for photo in photos):
+        return
     try:
         import pillow_heif  # Optional, and slow to import.
     except ImportError:
@@ -121,7 +124,6 @@ def undistort_masks(folder: Path, change: Undistortion) -> None:
 
 
 def _convert(path: Path, target: Path) -> None:
-    register_heic()
     try:
         with Image.open(path) as file:
             photo = ImageOps.exif_transpose(file).convert("RGB")

@@ -14,43 +14,9 @@ from PIL import Image
 from ovs3d.apps.cli import main
 from ovs3d.errors import PosesError
 from ovs3d.params import load_scene_params
-from ovs3d.scene.cameras import Cameras, load_cameras
-from ovs3d.scene.dataset import load_photo, open_photos
-from ovs3d.scene.sfm import PosesReport, reconstruct_poses
 from tests.scene import formats
-from tests.scene.formats import PLAIN, WRITERS, Truth, make_truth
-from tests.synthetic import make_scene
-
-VIEWS = 9
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Truth:
-    return make_truth(make_scene(VIEWS, 160, 120), tmp_path_factory.mktemp("plain"))
-
-
-@pytest.fixture(scope="module")
-def bent(tmp_path_factory: pytest.TempPathFactory) -> Truth:
-    """Every photo with its own focal length, all distorted."""
-    scene = make_scene(VIEWS, 160, 120, distortion=0.08, zoom=0.1)
-    return make_truth(scene, tmp_path_factory.mktemp("bent"))
-
-
-def import_scene(source: Path, *words: str) -> int:
-    return main(["new-scene", "scene", str(source), "--preset", "tiny", "--labels", "a", *words])
-
-
-def find_poses(project: Path) -> tuple[PosesReport, Cameras, Callable[[Any], Any]]:
-    """Run stage poses; return its report, its cameras and the map of its world."""
-    params = load_scene_params(project / "params.yaml", "scene").stages.poses
-    photos = open_photos(project / "data/raw/scene/images")
-    report = reconstruct_poses(photos, params, 0, project / "poses")
-    map_ = json.loads((project / "poses/sfm/transform.json").read_text())
-
-    def unit(points: Any) -> Any:
-        return map_["scale"] * points @ np.array(map_["rotation"]).T + map_["translation"]
-
-    return report, load_cameras(project / "poses/cameras.json"), unit
+from tests.scene.formats import PLAIN, WRITERS, Truth
+from tests.scene.importing import VIEWS, find_poses, import_scene
 
 
 def truth_for(name: str, plain: Truth, bent: Truth) -> Truth:
@@ -141,24 +107,6 @@ def test_photos_without_a_pose_stay_out_and_are_named(
     assert import_scene(tmp_path / "source") == 0
     assert "extra.png" in capsys.readouterr().out
     assert not (project / "data/raw/scene/images/extra.png").exists()
-
-
-@pytest.mark.parametrize(("tag", "turns"), [(3, 0), (6, 1)], ids=["as stored", "as shown"])
-def test_turned_photos_keep_the_turn_in_which_they_were_posed(
-    project: Path, plain: Truth, tmp_path: Path, tag: int, turns: int
-) -> None:
-    """COLMAP poses what is stored; sizes that only fit what is shown say otherwise."""
-    formats.write_llff(plain, tmp_path / "source")
-    exif = Image.Exif()
-    exif[0x0112] = tag
-    for path in (tmp_path / "source/images").iterdir():
-        with Image.open(path) as file:
-            stored = np.ascontiguousarray(np.rot90(np.asarray(file), turns))
-        Image.fromarray(stored).save(path, exif=exif)
-    assert import_scene(tmp_path / "source") == 0
-    for name in plain.names:
-        found = load_photo(project / "data/raw/scene/images" / name, 1)
-        assert (found == load_photo(plain.images / name, 1)).all()
 
 
 @pytest.mark.parametrize(
