@@ -18,10 +18,11 @@ LEAST_COSINE = 0.999
 """Between an encoder's outputs in float32 and in a lower precision that may stand for it."""
 _GROUP = Path("/sys/fs/cgroup")
 _LIMITS = (
-    (_GROUP / "memory.max", _GROUP / "memory.current"),
-    (_GROUP / "memory/memory.limit_in_bytes", _GROUP / "memory/memory.usage_in_bytes"),
+    ("memory.max", "memory.current", ""),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_"),
 )
-"""Limit and use of memory in a container, of control groups' second and first version."""
+"""Limit and use of memory in a container, and how the keys of its statistics begin: of control
+groups' second and first version."""
 _TENSOR_CORES = (7, 0)
 """CUDA compute capability from which half precision is faster than float32."""
 
@@ -63,10 +64,21 @@ def free_memory(device: torch.device) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     lines = (line.split() for line in information.read_text().splitlines())
     free = next(int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:")
-    for limit, used in _LIMITS:
-        if limit.exists() and (text := limit.read_text().strip()).isdigit():
-            free = min(free, max(0, int(text) - int(used.read_text())))
+    for limit, used, prefix in _LIMITS:
+        file = _GROUP / limit
+        if file.exists() and (text := file.read_text().strip()).isdigit():
+            taken = int((_GROUP / used).read_text()) - _cached_files(file.parent, prefix)
+            free = min(free, max(0, int(text) - taken))
     return free
+
+
+def _cached_files(group: Path, prefix: str) -> int:
+    """Return the bytes of a control group's use that are cached files: given up when needed."""
+    statistics = group / "memory.stat"
+    if not statistics.exists():
+        return 0
+    sizes = dict(line.split() for line in statistics.read_text().splitlines())
+    return sum(int(sizes.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
 
 
 def to_device(value: Tensor, device: torch.device) -> Tensor:

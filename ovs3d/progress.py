@@ -77,12 +77,12 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[..., 
         lines.print()
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, refresh_per_second=2) as bar:
         task = bar.add_task(description, total=total, unit=unit, note="")
@@ -93,9 +93,14 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[..., 
         yield advance
 
 
+def plain_console() -> Console:
+    """Return a console that prints labels and paths as they are: `[red]` is no colour."""
+    return Console(markup=False, emoji=False)
+
+
 def summary_table(title: str, rows: Mapping[str, object]) -> None:
     """Print a two-column table of what a stage did."""
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in rows.items():
         table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    Console().print(table)
+    plain_console().print(table)

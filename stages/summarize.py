@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ovs3d.evaluation.summary import METRICS, summarize_scenes, table_rows
 from ovs3d.files import write_json
 from ovs3d.params import scene_names
+from ovs3d.progress import plain_console
 from stages._run import PARAMS_FILE, guarded
 
 
@@ -29,7 +29,7 @@ def _summarize(evaluate: Path, out: Path) -> None:
     table = Table("scene", *METRICS, title="scenes", title_justify="left")
     for line in table_rows(summary):
         table.add_row(*line)
-    Console().print(table)
+    plain_console().print(table)
 
 
 if __name__ == "__main__":

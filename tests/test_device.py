@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from ovs3d import device
-from ovs3d.device import encoder_workers, lowest_precision, to_device
+from ovs3d.device import encoder_workers, free_memory, lowest_precision, to_device
 
 CPU = torch.device("cpu")
 VECTORS = torch.nn.functional.normalize(
@@ -57,3 +59,25 @@ def test_encoder_workers_share_out_torchs_threads_and_give_them_back() -> None:
 
 def test_to_device_leaves_a_tensor_of_the_cpu_where_it_is() -> None:
     assert to_device(VECTORS, CPU) is VECTORS
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "prefix"),
+    [
+        ("memory.max", "memory.current", ""),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_"),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_cached_files_of_a_container_count_as_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, prefix: str
+) -> None:
+    monkeypatch.setattr(device, "_GROUP", tmp_path)
+    (tmp_path / limit).parent.mkdir(exist_ok=True)
+    (tmp_path / limit).write_text("13000\n")
+    (tmp_path / used).write_text("12200\n")
+    assert free_memory(CPU) == 800
+    # Keys without the prefix leave out what runs below the group.
+    lines = [f"{prefix}inactive_file 6000", f"{prefix}active_file 3000", "anon 5", "active_file 7"]
+    (tmp_path / limit).with_name("memory.stat").write_text("\n".join(lines[: 4 if prefix else 3]))
+    assert free_memory(CPU) == 9800

@@ -1,7 +1,7 @@
 import pytest
 
 from ovs3d import progress as module
-from ovs3d.progress import progress
+from ovs3d.progress import progress, summary_table
 
 
 class Clock:
@@ -52,3 +52,16 @@ def test_progress_on_a_terminal_is_a_bar(
     shown = capsys.readouterr().err
     assert "\x1b[" in shown
     assert "3/3" in shown
+
+
+def test_a_users_words_are_printed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary_table("scene [bold]", {"iou of mug [red]": 0.5, "labels": "mug [/red] :apple:"})
+    shown = capsys.readouterr().out
+    for words in ("scene [bold]", "iou of mug [red]", "mug [/red] :apple:"):
+        assert words in shown
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress("views", 3, "views") as advance:
+        advance(3, note="a [red].jpg")
+    assert "a [red].jpg" in capsys.readouterr().err

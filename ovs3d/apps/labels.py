@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from ovs3d.evaluation.drawing import row, save_png
 from ovs3d.features.clip import load_clip
 from ovs3d.features.store import FeatureStore
 from ovs3d.params import load_scene_params
+from ovs3d.progress import plain_console
 from ovs3d.scene.dataset import Photos, load_photo, open_photos, parse_labels, read_labels
 
 _VIEWS = 2
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     competition, pictures = try_labels(photos, store, views, labels, text)
     out = arguments.out or Path("data/labels") / f"{scene}.png"
     save_png(pictures, out)
-    console = Console()
+    console = plain_console()
     console.print(competition_table(competition, labels))
     console.print(f"relevancy maps of views {', '.join(map(str, views))}: {out}", soft_wrap=True)
     return 0

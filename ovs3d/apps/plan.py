@@ -9,12 +9,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ovs3d.apps.costs import Costs, SceneShape, scene_costs
 from ovs3d.device import resolve_device
 from ovs3d.params import load_scene_params
+from ovs3d.progress import plain_console
 from ovs3d.scene.dataset import open_photos, read_labels
 
 _GIGA, _MEGA = 1e9, 1e6
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     device = resolve_device(params.device)
     costs = scene_costs(params.stages, shape, device)
-    console = Console()
+    console = plain_console()
     console.print(
         f"{shape.photos} photos of {shape.width} x {shape.height}, {shape.labels} labels, on "
         f"{device.type} with {os.cpu_count()} cores",

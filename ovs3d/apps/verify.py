@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ovs3d.apps.recorded import Output, Project, read_lock
@@ -13,7 +12,7 @@ from ovs3d.distill.model import KIND as SEGMENTATION_KIND
 from ovs3d.errors import Ovs3dError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field.checkpoint import FIELD_KIND, load_tensors
-from ovs3d.progress import progress
+from ovs3d.progress import plain_console, progress
 from ovs3d.scene.cameras import load_cameras
 
 _READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -78,7 +77,7 @@ def verify(root: Path, scene: str, only: Sequence[str]) -> list[str]:
             size = sum(output.size for output in outputs) / 1e6
             verdict = f"{len(problems)} wrong" if problems else "as recorded"
             table.add_row(stage, str(_files(outputs)), f"{size:.1f}", verdict)
-    Console().print(table)
+    plain_console().print(table)
     return found
 
 

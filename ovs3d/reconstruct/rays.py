@@ -1,6 +1,8 @@
 """The training rays of a scene: every pixel of every training view, in random order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,21 +65,36 @@ class BatchSampler:
         batch: rays a batch.
         generator: on the device that the numbers shall be on.
 
-    Attributes:
-        order: numbers that are drawn and not yet given out.
     """
 
     def __init__(self, count: int, batch: int, generator: torch.Generator) -> None:
         self._count = count
         self._batch = min(batch, count)
         self._generator = generator
-        self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
+        self._order = torch.empty(0, dtype=torch.int64, device=generator.device)
+        # How many of the order were given out, and the generator's state that made it.
+        self._given = count
+        self._origin = generator.get_state()
 
     def next(self) -> Tensor:
         """Return the next batch, int64 `[B]`; a rest too small for a batch is passed over."""
-        if len(self.order) < self._batch:
-            self.order = torch.randperm(
-                self._count, generator=self._generator, device=self._generator.device
-            )
-        batch, self.order = self.order[: self._batch], self.order[self._batch :]
+        if self._given + self._batch > self._count:
+            self._origin, self._given = self._generator.get_state(), 0
+            self._order = self._shuffled(self._generator)
+        batch = self._order[self._given : self._given + self._batch]
+        self._given += self._batch
         return batch
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next batches depend on besides the generator, in a few kilobytes."""
+        return {"given": self._given, "origin": self._origin}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state; the generator keeps its own."""
+        self._given, self._origin = state["given"], state["origin"].cpu()
+        again = torch.Generator(self._generator.device)
+        again.set_state(self._origin)
+        self._order = self._shuffled(again)
+
+    def _shuffled(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(self._count, generator=generator, device=generator.device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ovs3d.device import adam, make_generator
+from ovs3d.errors import PosesError
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
 from ovs3d.params import ReconstructParams
@@ -52,8 +53,17 @@ def train_field(
     Returns:
         The field, and per `LOG_EVERY` iterations a dict of `step`, `loss` (all terms) and `psnr`
         (dB, of the batches since the last entry).
+
+    Raises:
+        PosesError: no training view has a pose.
+        SceneError: a photo cannot be decoded.
     """
     views = tuple(view for view in train_views if view in cameras.views)
+    if not views:
+        raise PosesError(
+            "no training view has a pose; list fewer test_views, or raise poses.max_features so "
+            "that more photos get one"
+        )
     pool = load_rays(photos, cameras, views, params.downscale, device)
     return fit(pool, choose_space(cameras, params.space), params, seed, checkpoint)
 
@@ -144,7 +154,7 @@ class _Trainer:
             "table": self._table,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "order": self.sampler.order,
+            "sampler": self.sampler.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -157,7 +167,7 @@ class _Trainer:
         self.optimizer = self._new_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
-        self.sampler.order = state["order"]
+        self.sampler.restore(state["sampler"])
 
     def _render(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Render rays on a random background; return colours and the distortion term."""

@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import torch
@@ -42,3 +43,20 @@ def test_a_rest_is_passed_over() -> None:
 def test_a_batch_is_no_larger_than_the_pool() -> None:
     sampler = BatchSampler(3, 100, torch.Generator().manual_seed(0))
     assert sorted(sampler.next().tolist()) == [0, 1, 2]
+
+
+def test_a_small_state_brings_back_the_batches_to_come() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sampler = BatchSampler(50_000, 20_000, generator)
+    for taken in range(4):
+        state, drawn = sampler.state(), generator.get_state()
+        file = io.BytesIO()
+        torch.save(state, file)
+        assert file.tell() < 20_000
+        expected = [sampler.next() for _ in range(3)]
+        generator.set_state(drawn)
+        other = BatchSampler(50_000, 20_000, generator)
+        other.restore(state)
+        found = [other.next() for _ in range(3)]
+        assert all(map(torch.equal, found, expected)), taken
+        sampler = other

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 
+from ovs3d.errors import PosesError
 from ovs3d.field.model import Field
 from ovs3d.field.render import render_rays
 from ovs3d.params import ReconstructParams, load_scene_params
@@ -162,3 +163,8 @@ def test_voxels_grow_evenly_in_log_space() -> None:
 def test_a_grid_that_does_not_grow_has_its_final_size(scene: SyntheticScene, images: Path) -> None:
     field, _ = run(scene, images, iterations=1, upsample_at=())
     assert field.config.grid == field.space.grid(20**3)
+
+
+def test_no_training_view_with_a_pose_is_an_error(scene: SyntheticScene, images: Path) -> None:
+    with pytest.raises(PosesError, match="no training view has a pose; list fewer test_views"):
+        train_field(open_photos(images), scene.cameras, (77,), small_params(), 0, CPU)
