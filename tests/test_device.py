@@ -5,7 +5,13 @@ import torch
 from torch import Tensor
 
 from ovs3d import device
-from ovs3d.device import encoder_workers, free_memory, lowest_precision, to_device
+from ovs3d.device import (
+    encoder_batch,
+    encoder_workers,
+    free_memory,
+    lowest_precision,
+    to_device,
+)
 
 CPU = torch.device("cpu")
 VECTORS = torch.nn.functional.normalize(
@@ -53,6 +59,18 @@ def test_encoder_workers_share_out_torchs_threads_and_give_them_back() -> None:
         with encoder_workers(CPU) as workers:
             inside = torch.get_num_threads()
         assert (workers, inside, torch.get_num_threads()) == (3, 1, 3)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_encoder_batch_does_not_depend_on_the_number_of_cores() -> None:
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            assert encoder_batch(1000, CPU) == encoder_batch(64, CPU) == 64
+            assert encoder_batch(5, CPU) == 5
+        assert encoder_batch(1000, torch.device("cuda")) == 1000
     finally:
         torch.set_num_threads(before)
 

@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity
 
 from benchmarks.harness import Benchmark, Sample
 from benchmarks.naive.clip import naive_extraction
-from ovs3d.device import encoder_workers, resolve_device
+from ovs3d.device import encoder_batch, encoder_workers, resolve_device
 from ovs3d.features.clip import ClipEncoder, load_clip
 from ovs3d.features.extract import in_order
 from ovs3d.features.extract_clip import extract_clip, scene_windows
@@ -57,7 +57,7 @@ def paper() -> Inputs:
     weights = Path(folder.name) / "weights.pt"
     torch.save(open_clip.create_model("ViT-B-16").state_dict(), weights)
     params = load_scene_params(Path("params.yaml"), "demo").stages.clip_features
-    changes = {"model": "ViT-B-16", "weights": str(weights), "downscale": 8, "batch": 32}
+    changes = {"model": "ViT-B-16", "weights": str(weights), "downscale": 8, "batch": 16}
     few = {"window_divisors": (5.0,), "strides_per_window": 1.0}
     return Inputs(open_photos(images), params.model_copy(update=changes | few), folder)
 
@@ -93,7 +93,7 @@ def bare_seconds(inputs: Inputs, device: torch.device) -> tuple[float, float]:
     encoder = load_clip(inputs.params.model, inputs.params.weights, device)
     precision, seconds = encoder.precision, 0.0
     with encoder_workers(device) as workers:
-        batch = max(1, inputs.params.batch // workers)
+        batch = encoder_batch(inputs.params.batch, device)
         for path in inputs.photos.paths:
             boxes = boxes_of(inputs, path)
             # Ready inputs of a whole view would be most of the memory that is measured.

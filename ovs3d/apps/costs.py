@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ovs3d.device import make_generator
+from ovs3d.device import encoder_batch, encoder_workers, make_generator
 from ovs3d.features.costs import (
     EncoderCost,
     clip_tower,
@@ -119,6 +119,8 @@ def scene_costs(params: Preset, shape: SceneShape, device: torch.device) -> Cost
     clip = encoder_cost(tower, side, side)
     dino = encoder_cost(network, grid[0] * patch, grid[1] * patch)
     sizes = _sizes(params, shape, clip, dino, grid[0] * grid[1])
+    with encoder_workers(device) as workers:
+        inputs = workers * encoder_batch(params.clip_features.batch, device)
     clip_rate = seconds_per_flop(tower, side, _TIMED_INPUTS, device)
     dino_rate = seconds_per_flop(network, _TIMED_TOKENS_SIDE * patch, 1, device)
     encoders = {
@@ -138,7 +140,7 @@ def scene_costs(params: Preset, shape: SceneShape, device: torch.device) -> Cost
         window_flops=clip.flops,
         view_flops=dino.flops,
         seconds={stage: _START_SECONDS + value for stage, value in seconds.items()},
-        memory=_memory(params, shape, sizes),
+        memory=_memory(params, shape, sizes, inputs),
         disk={
             "clip_features": sizes.clip_bytes,
             "dino_features": sizes.token_bytes,
@@ -201,7 +203,7 @@ def _sizes(
     )
 
 
-def _memory(params: Preset, shape: SceneShape, sizes: _Sizes) -> dict[str, float]:
+def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) -> dict[str, float]:
     clip, dino, own = sizes.clip, sizes.dino, params.distill
     trained = shape.photos - shape.test_views
     rays = trained * shape.pixels(params.reconstruct.downscale)
@@ -218,8 +220,7 @@ def _memory(params: Preset, shape: SceneShape, sizes: _Sizes) -> dict[str, float
     pictures = _PICTURE_BYTES + sizes.field_bytes + table
     alive = {
         "poses": _COLMAP_BYTES + _sift_pixels(params.poses, shape) * _SIFT_BYTES * _cores(),
-        "clip_features": _FLOAT
-        * (clip.parameters + params.clip_features.batch * clip.largest * _LAYERS_ALIVE),
+        "clip_features": _FLOAT * (clip.parameters + clip_inputs * clip.largest * _LAYERS_ALIVE),
         "dino_features": _FLOAT * (dino.parameters + dino.largest * _LAYERS_ALIVE),
         "reconstruct": rays * 15 + _ADAM_COPIES * (sizes.field_bytes + batch) + 2 * table,
         "distill": sizes.clip_bytes

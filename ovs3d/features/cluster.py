@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -37,6 +39,7 @@ _APPEAR_SECONDS = 90
 """A network file system may hide for a minute that another machine has made a file."""
 _LOOK_SECONDS = 0.5
 _SHARE = "this process and all workers need a file system that they share, at the same path"
+_LOADING = Lock()
 _REPEAT = "views that are done are kept, repeat the command for the others"
 
 
@@ -78,6 +81,7 @@ class Cluster:
         with _connected(self.address) as client:
             with progress("store", 1, "stores") as advance:
                 advance(0, note=f"waiting for a worker of {self.address}")
+                _import(client)
                 _result(client.submit(_start, task, pure=False), "the store")
                 advance()
             store = _seen(lambda: work.open(out))
@@ -105,6 +109,22 @@ class _Task:
     run: str
 
 
+def _import(client: "Client") -> None:
+    """Have a worker import this module.
+
+    One that cannot would end, without a word, as soon as it got a task of this module.
+
+    Raises:
+        ClusterError: it cannot.
+    """
+    error = client.submit(import_module, __name__, pure=False).exception()
+    if isinstance(error, ImportError):
+        raise ClusterError(
+            f"a worker cannot import ovs3d ({one_line(error)}); start the scheduler and all "
+            "workers in environments like this one"
+        )
+
+
 def _start(task: _Task) -> None:
     """Continue or start the store, on a worker, because the device decides what is in it."""
     _prepared(task).resume(task.out)
@@ -127,9 +147,14 @@ def _make_view(task: _Task, fingerprint: str, view: int) -> None:
             pass
 
 
-@lru_cache(maxsize=1)
 def _prepared(task: _Task) -> Extraction:
-    """Load the model, once per worker process and run."""
+    """Load the model, once per worker process and run, however many threads the worker has."""
+    with _LOADING:
+        return _loaded(task)
+
+
+@lru_cache(maxsize=1)
+def _loaded(task: _Task) -> Extraction:
     for path in (task.out.parent, *task.work.photos.paths):
         if not path.exists():
             raise ClusterError(f"{_worker()} cannot see {path}; {_SHARE}")

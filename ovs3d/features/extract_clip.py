@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovs3d.device import batch_per_core, to_device
+from ovs3d.device import encoder_batch, to_device
 from ovs3d.features import clip, crops, windows
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract import (
@@ -38,8 +38,6 @@ class ClipWork(Work):
 
     params: ClipFeaturesParams
     seed: int
-    cpu_batch: int
-    """Windows per call of an encoder that has one core to itself."""
 
     title = "CLIP windows"
 
@@ -50,7 +48,7 @@ class ClipWork(Work):
         digests = {view: digest(self.photos.paths[view]) for view in views}
         size = shrunk_size(self.photos, params.downscale, 1, "clip_features")
         boxes = np.stack([scene_windows(size, params, self.seed, digests[view]) for view in views])
-        batch = self.cpu_batch if device.type == "cpu" else params.batch
+        batch = encoder_batch(params.batch, device)
         attributes = {
             "code": _code(),
             "encoder_digest": encoder.digest,
@@ -113,7 +111,7 @@ def extract_clip(
         SceneError: a photo cannot be decoded.
         ClusterError: the cluster cannot be used.
     """
-    work = ClipWork(photos, params, seed, batch_per_core(params.batch))
+    work = ClipWork(photos, params, seed)
     filled = cluster.extract(work, out) if cluster else extract_here(work, device, out)
     width, height = filled.store.attributes["size"]
     pixels = len(params.window_divisors) * width * height

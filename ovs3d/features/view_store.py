@@ -3,8 +3,10 @@
 A store is a Zarr v3 group. Its attributes say what it was made from; a fingerprint over them
 decides whether a store on disk is continued or started over. They also hold the digests of all
 files that are there from the start. The array of a stage's results has one shard per view, named
-`c.<row>.0...`, with checksums of its own; Zarr renames a shard into place when it is whole, so a
-view is done when its shard exists, and writers on different views never touch the same file.
+`c.<row>.0...`, with checksums of its own, and after what Zarr knows of, its origin: a digest of the
+fingerprint and the view, so that a shard of another view or store is not taken for this one's. A
+shard is renamed into place when it is whole: a view is done when its shard exists, and writers on
+different views never touch the same file.
 """
 
 import fcntl
@@ -17,17 +19,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from uuid import uuid4
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 from torch import Tensor
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, ShardingCodecIndexLocation
+from zarr.storage import MemoryStore
 
 from ovs3d.errors import StoreError
 from ovs3d.files import atomic_path, digest
 
-VERSION = 2
+VERSION = 3
 CHUNK_NAMES: dict[str, Any] = {"name": "default", "separator": "."}
 """Shards as `c.<row>.0`, without a folder for each."""
 
@@ -70,7 +74,8 @@ class ViewStore:
         """
         store = cls(path)
         for view in store.views:
-            # The index of the shard and one chunk tell whether it is whole.
+            # The index at a shard's start, its origin at the end and one chunk tell whether it is
+            # whole and the right one.
             store._read(view, (0,) * (store._results.ndim - 1))
         return store
 
@@ -108,14 +113,22 @@ class ViewStore:
             values: as one row of the result array, any float type and device.
 
         Raises:
-            StoreError: a value is not finite in float16.
+            StoreError: a value is not finite in float16, or another run has started the store over.
         """
         halves = values.half().cpu().numpy()
         if not np.isfinite(halves).all():
             raise StoreError(f"{self.path}: view {view} has values that float16 cannot hold")
-        # Zarr would read a damaged shard before it writes, to keep what lies beside the values.
-        self._shard(view).unlink(missing_ok=True)
-        self._results[self._row(view)] = halves
+        content = self._encoded(halves) + self._origin(view)
+        shard = self._shard(view)
+        partial = shard.with_name(f"{shard.name}.{uuid4().hex}.partial")
+        # A worker may still be at work on a view when its run has ended and another has begun.
+        if type(self)(self.path).fingerprint != self.fingerprint:
+            raise StoreError(f"{self.path}: another run has started it over; repeat this one")
+        try:
+            partial.write_bytes(content)
+            partial.replace(shard)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Remove what killed writers left behind, once all views are there."""
@@ -171,20 +184,36 @@ class ViewStore:
         tail = ".0" * (self._results.ndim - 1)
         return self.path / self._ARRAY / f"c.{self._row(view)}{tail}"
 
+    def _origin(self, view: int) -> bytes:
+        """Return what ends the shard of a view of this store, and no other."""
+        return hashlib.sha256(f"{self.fingerprint} {view}".encode()).digest()
+
+    def _encoded(self, halves: NDArray[np.float16]) -> bytes:
+        """Return a row of the result array as Zarr would have it in a shard."""
+        memory: dict[str, Any] = {}
+        group = zarr.create_group(MemoryStore(memory), zarr_format=3)
+        create_results(group, self._ARRAY, (1, *halves.shape), self._results.chunks[1:-1])
+        open_array(group, self._ARRAY)[0] = halves
+        (shard,) = (value for key, value in memory.items() if not key.endswith("zarr.json"))
+        return bytes(shard.to_bytes())
+
     def _read(self, view: int, within: tuple[int, ...] = ()) -> NDArray[np.float16]:
         """Read the results of a view, or those at an index within them."""
         shard = self._shard(view)
-        # Zarr reads a missing shard, and an empty one, as one of zeros.
+        # Zarr reads a missing shard as one of zeros.
         if not shard.is_file():
             raise StoreError(
                 f"{shard}: view {view} is missing; fetch it with `dvc pull` or finish the store "
                 f"with `dvc repro {self._STAGE}`"
             )
         try:
-            if not shard.stat().st_size:
-                raise EOFError("the file is empty")
+            origin = self._origin(view)
+            with shard.open("rb") as file:
+                file.seek(max(0, shard.stat().st_size - len(origin)))
+                if file.read() != origin:
+                    raise ValueError("the file is cut off, or of another view or another store")
             return np.asarray(self._results[(self._row(view), *within)])
-        except (OSError, EOFError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise self._broken(shard, error) from None
 
     def _check_attributes(self) -> None:
@@ -225,16 +254,14 @@ def create_results(
 ) -> None:
     """Create a float16 array with one shard per index of the first axis, cut into tiles."""
     chunks = (1, *tile, shape[-1])
-    shards = [
-        1,
-        *(-(-side // step) * step for side, step in zip(shape[1:], chunks[1:], strict=True)),
-    ]
+    sides = [-(-side // step) * step for side, step in zip(shape[1:], chunks[1:], strict=True)]
     group.create_array(
         name,
         shape=shape,
         dtype="float16",
         chunks=chunks,
-        shards=tuple(shards),
+        # At the end it would have to be the last, where the origin is.
+        shards={"shape": (1, *sides), "index_location": ShardingCodecIndexLocation.start},
         compressors=codecs(np.dtype("float16")),
         fill_value=0,
         chunk_key_encoding=CHUNK_NAMES,

@@ -4,7 +4,9 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,37 @@ def test_worker_that_sees_other_files_says_which(
         make(replace(task, out=tmp_path / "else" / "dino.zarr"), fingerprint, 0)
     with pytest.raises(ClusterError, match=r"sees another store at .*dino\.zarr"):
         make(task, "12", 0)
+
+
+def test_worker_that_cannot_import_the_package_is_one_line(
+    photos: Photos,
+    dino_params: DinoFeaturesParams,
+    tmp_path: Path,
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster_module, "__name__", "no_such_package")
+    with pytest.raises(ClusterError, match=r"cannot import ovs3d \(.*no_such_package.*\); start"):
+        extract_dino(photos, dino_params, CPU, tmp_path / "dino.zarr", cluster)
+
+
+def test_worker_of_two_threads_loads_the_model_once(
+    photos: Photos,
+    dino_params: DinoFeaturesParams,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = []
+
+    def prepare(*arguments: Any) -> None:
+        loaded.append(arguments)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(DinoWork, "prepare", prepare)
+    task = cluster_module._Task(DinoWork(photos, dino_params), tmp_path / "dino.zarr", "cpu", "56")
+    with ThreadPoolExecutor(2) as executor:
+        list(executor.map(cluster_module._prepared, [task, task]))
+    assert len(loaded) == 1
 
 
 def test_worker_that_would_make_other_features_says_why(

@@ -50,7 +50,7 @@ def test_feature_store_gives_back_what_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(boxes[:], make_boxes())
     np.testing.assert_array_equal(embeddings[1], make_embeddings(4).half().numpy())
     assert group.attrs["photos"] == ATTRIBUTES["photos"]
-    assert group.attrs["version"] == 2
+    assert group.attrs["version"] == 3
 
 
 def test_pixels_gathers_from_the_loaded_windows(tmp_path: Path) -> None:
@@ -186,6 +186,27 @@ def test_view_that_is_deleted_after_opening_is_not_read_as_zeros(tmp_path: Path)
         store.load((4,), CPU)
 
 
+@pytest.mark.parametrize("foreign", ["embeddings/c.2.0.0", "../other.zarr/embeddings/c.1.0.0"])
+def test_shard_of_another_view_or_store_is_refused(tmp_path: Path, foreign: str) -> None:
+    make_store(tmp_path / "other.zarr", downscale=3)
+    store = make_store(tmp_path / "clip.zarr")
+    shard = tmp_path / "clip.zarr/embeddings/c.1.0.0"
+    shard.write_bytes((tmp_path / "clip.zarr" / foreign).read_bytes())
+    assert store.missing() == (4,)
+    for read in (lambda: FeatureStore.open(store.path), lambda: store.load((4,), CPU)):
+        with pytest.raises(StoreError, match=r"c\.1\.0\.0: .* of another view or another store"):
+            read()
+
+
+def test_late_writer_leaves_a_store_that_was_started_over_alone(tmp_path: Path) -> None:
+    late = make_store(tmp_path / "clip.zarr", views=())
+    make_store(tmp_path / "clip.zarr", downscale=3)
+    before = contents(tmp_path)
+    with pytest.raises(StoreError, match="another run has started it over"):
+        late.write(4, make_embeddings(4))
+    assert contents(tmp_path) == before
+
+
 def damage(path: Path, kind: str) -> None:
     """Break a finished store in one way."""
     shard, metadata = path / "embeddings/c.1.0.0", path / "zarr.json"
@@ -223,7 +244,7 @@ def damage(path: Path, kind: str) -> None:
         ("no boxes", r"clip\.zarr: no readable clip_features store"),
         ("truncated boxes", r"clip\.zarr: no readable clip_features store"),
         ("truncated metadata", r"clip\.zarr: no readable clip_features store"),
-        ("version", r"its version is 99, not 2"),
+        ("version", r"its version is 99, not 3"),
         ("format", r"its format is x, not ovs3d\.clip_features"),
     ],
 )
@@ -251,8 +272,8 @@ def test_view_whose_shard_has_a_damaged_index_can_be_written_again(tmp_path: Pat
     before = contents(tmp_path)
     shard = tmp_path / "clip.zarr/embeddings/c.1.0.0"
     content = bytearray(shard.read_bytes())
-    # Zarr's index of chunks and its checksum are at the end.
-    content[-2] ^= 1
+    # Zarr's index of chunks is at the start.
+    content[1] ^= 1
     shard.write_bytes(content)
     assert not store.has(4)
     store.write(4, make_embeddings(4))
