@@ -211,7 +211,7 @@ class ViewStore:
             with shard.open("rb") as file:
                 file.seek(max(0, shard.stat().st_size - len(origin)))
                 if file.read() != origin:
-                    raise ValueError("the file is cut off, or of another view or another store")
+                    raise ValueError("cut off, damaged at the end, or of another view or store")
             return np.asarray(self._results[(self._row(view), *within)])
         except (OSError, ValueError, RuntimeError) as error:
             raise self._broken(shard, error) from None

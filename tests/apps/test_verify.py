@@ -163,7 +163,7 @@ def test_damage_that_was_recorded_is_found(
     run(project, "dvc", "commit", "--quiet", "--force", "clip_features@toy")
     code, (line,) = verify(capsys)
     assert code == 1
-    assert re.search(r"c\.2\.0\.0: no readable clip_features store .*checksum", line, re.IGNORECASE)
+    assert re.search(r"c\.2\.0\.0: no readable clip_features store .*damaged", line)
 
 
 def test_only_the_named_stages_are_read(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

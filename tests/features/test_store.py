@@ -194,7 +194,7 @@ def test_shard_of_another_view_or_store_is_refused(tmp_path: Path, foreign: str)
     shard.write_bytes((tmp_path / "clip.zarr" / foreign).read_bytes())
     assert store.missing() == (4,)
     for read in (lambda: FeatureStore.open(store.path), lambda: store.load((4,), CPU)):
-        with pytest.raises(StoreError, match=r"c\.1\.0\.0: .* of another view or another store"):
+        with pytest.raises(StoreError, match=r"c\.1\.0\.0: .* of another view or store"):
             read()
 
 
