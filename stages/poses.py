@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from ovs3d.device import resolve_device
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.scene.dataset import open_photos
@@ -13,7 +14,8 @@ from stages._run import run
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     """Run the stage on parsed arguments."""
     photos = open_photos(arguments.images)
-    report = reconstruct_poses(photos, params.stages.poses, params.seed, arguments.out)
+    device = resolve_device(params.device)
+    report = reconstruct_poses(photos, params.stages.poses, params.seed, arguments.out, device)
     summary_table(f"poses of {arguments.scene}", report.rows())
 
 

@@ -1,35 +1,42 @@
-"""COLMAP through its Python bindings: SIFT, matching and incremental mapping, repeatable.
+"""COLMAP through its Python bindings: SIFT, verification and incremental mapping, repeatable.
 
 Two runs give the same bytes on any number of cores: image ids are fixed beforehand (left to
-COLMAP, they follow the order in which its threads finish), every RANSAC is seeded, and the bundle
-adjustment, whose sums depend on the number of threads, runs on one.
+COLMAP, they follow the order in which its threads finish), matching is exact, every RANSAC is
+seeded, and the bundle adjustment, whose sums depend on the number of threads, runs on one.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pycolmap
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
+from ovs3d.device import to_device
 from ovs3d.errors import ParamsError
 from ovs3d.params import Matching, PosesParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import CAMERA_MODELS
 from ovs3d.scene.dataset import Photos, is_upright, load_photo
+from ovs3d.scene.matching import match_descriptors
 from ovs3d.scene.pairs import photo_pairs
 
 # A smaller model than this is no scene.
 _MIN_MODEL = 3
-# Calls that matching is divided into, so that the bar moves and Ctrl-C is heard.
-_MATCH_CALLS = 20
+# Calls that verification is divided into, so that the bar moves and Ctrl-C is heard.
+_VERIFY_CALLS = 20
+# Photos whose descriptors stay on the device.
+_PHOTOS_AT_HAND = 32
 
 
 def run_colmap(
-    photos: Photos, params: PosesParams, seed: int, scratch: Path
+    photos: Photos, params: PosesParams, seed: int, scratch: Path, device: torch.device
 ) -> pycolmap.Reconstruction | None:
     """Reconstruct cameras and sparse points; one camera is shared by all photos.
 
@@ -38,6 +45,7 @@ def run_colmap(
         params: section `poses`.
         seed: of all random choices.
         scratch: an empty folder for the database.
+        device: where descriptors are compared.
 
     Returns:
         The model with the most photos, in COLMAP's frame, or None if no two photos go together.
@@ -57,7 +65,7 @@ def run_colmap(
         names = _prepare_photos(photos, images)
         _create_database(photos, names, params.camera_model, database)
         _extract(names, params, images, database)
-        _match(names, params.matching, seed, database)
+        _match(names, params.matching, seed, database, device)
         model = _map(len(photos), seed, images, database)
     if model is not None:
         for image_id, image in model.images.items():
@@ -71,6 +79,7 @@ def triangulate_points(
     params: PosesParams,
     seed: int,
     scratch: Path,
+    device: torch.device,
 ) -> pycolmap.Reconstruction:
     """Find sparse points for cameras that are known and stay as they are.
 
@@ -80,6 +89,7 @@ def triangulate_points(
         params: section `poses`; its camera model is not used.
         seed: of all random choices.
         scratch: an empty folder for the database.
+        device: where descriptors are compared.
 
     Returns:
         A model with these cameras and new points; the id of its image of view v is v + 1.
@@ -93,7 +103,7 @@ def triangulate_points(
         names = _prepare_photos(photos, images)
         model = _known_model(photos, names, given, database)
         _extract(names, params, images, database)
-        _match(names, params.matching, seed, database)
+        _match(names, params.matching, seed, database, device)
         found = pycolmap.triangulate_points(
             model, database, images, scratch / "model", options=options
         )
@@ -173,25 +183,34 @@ def _extract(names: list[str], params: PosesParams, images: Path, database: Path
             advance(len(some))
 
 
-def _match(names: list[str], matching: Matching, seed: int, database: Path) -> None:
+def _match(
+    names: list[str], matching: Matching, seed: int, database: Path, device: torch.device
+) -> None:
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = seed
+    pairs_file = database.with_name("pairs.txt")
     with pycolmap.Database.open(database) as tables:
 
         def descriptors(view: int) -> NDArray[np.uint8]:
-            return np.asarray(tables.read_descriptors(view + 1).data)
+            return np.array(tables.read_descriptors(view + 1).data)
+
+        @lru_cache(_PHOTOS_AT_HAND)
+        def on_device(view: int) -> Tensor:
+            return to_device(torch.from_numpy(descriptors(view)), device)
 
         pairs = photo_pairs(len(names), matching, descriptors, seed)
-    options = pycolmap.FeatureMatchingOptions(use_gpu=False)
-    verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = seed
-    batch = max(1, -(-len(pairs) // _MATCH_CALLS))
-    pairs_file = database.with_name("pairs.txt")
-    pairing = pycolmap.ImportedPairingOptions(match_list_path=pairs_file)
-    with progress("matching", len(pairs), "pairs") as advance:
+        with progress("matching", len(pairs), "pairs") as advance:
+            for first, second in pairs:
+                matches = match_descriptors(on_device(first), on_device(second))
+                tables.write_matches(first + 1, second + 1, matches.cpu().numpy())
+                advance()
+    batch = max(1, -(-len(pairs) // _VERIFY_CALLS))
+    with progress("verifying matches", len(pairs), "pairs") as advance:
         for start in range(0, len(pairs), batch):
             some = pairs[start : start + batch]
             lines = [f"{names[first]} {names[second]}\n" for first, second in some]
             pairs_file.write_text("".join(lines))
-            pycolmap.match_image_pairs(database, options, pairing, verification)
+            pycolmap.verify_matches(database, pairs_file, verification)
             advance(len(some))
 
 

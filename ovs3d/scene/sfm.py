@@ -73,7 +73,9 @@ class _Sparse:
     seen: tuple[NDArray[np.int64], ...]
 
 
-def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path) -> PosesReport:
+def reconstruct_poses(
+    photos: Photos, params: PosesParams, seed: int, out: Path, device: torch.device
+) -> PosesReport:
     """Recover the poses of a scene's photos and write them to a folder.
 
     A scene that brings its poses along, in the folder `poses` beside its photos, keeps them; where
@@ -88,6 +90,7 @@ def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path)
         params: section `poses`.
         seed: of all random choices; the same seed gives the same bytes.
         out: folder to write; replaced if it is there.
+        device: where descriptors are compared; the bytes do not depend on it.
 
     Raises:
         ParamsError: the camera model is not supported.
@@ -95,7 +98,7 @@ def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path)
         SceneError: a photo cannot be decoded.
     """
     with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
-        model = _find_model(photos, params, seed, Path(scratch))
+        model = _find_model(photos, params, seed, Path(scratch), device)
     placed = set() if model is None else {model.image(i).name for i in model.reg_image_ids()}
     missing = tuple(name for name in photos.names if name not in placed)
     if model is None or len(placed) < max(2, params.min_registered * len(photos)):
@@ -120,14 +123,14 @@ def reconstruct_poses(photos: Photos, params: PosesParams, seed: int, out: Path)
 
 
 def _find_model(
-    photos: Photos, params: PosesParams, seed: int, scratch: Path
+    photos: Photos, params: PosesParams, seed: int, scratch: Path, device: torch.device
 ) -> pycolmap.Reconstruction | None:
     folder = photos.paths[0].parent / FOLDER
     if not folder.is_dir():
-        return run_colmap(photos, params, seed, scratch)
+        return run_colmap(photos, params, seed, scratch, device)
     model = read_given(folder, photos)
     if not model.num_points3D():
-        model = triangulate_points(photos, model, params, seed, scratch)
+        model = triangulate_points(photos, model, params, seed, scratch, device)
     if model.num_points3D() < _MIN_POINTS:
         raise PosesError(
             f"{folder}: only {model.num_points3D()} points of the photos agree with these poses; "

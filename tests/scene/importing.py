@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
 from ovs3d.scene.cameras import Cameras, load_cameras
 from ovs3d.scene.dataset import open_photos
 from ovs3d.scene.sfm import PosesReport, reconstruct_poses
+
+CPU = torch.device("cpu")
 
 VIEWS = 9
 
@@ -24,7 +27,7 @@ def find_poses(project: Path) -> tuple[PosesReport, Cameras, Callable[[Any], Any
     """Run stage poses; return its report, its cameras and the map of its world."""
     params = load_scene_params(project / "params.yaml", "scene").stages.poses
     photos = open_photos(project / "data/raw/scene/images")
-    report = reconstruct_poses(photos, params, 0, project / "poses")
+    report = reconstruct_poses(photos, params, 0, project / "poses", CPU)
     map_ = json.loads((project / "poses/sfm/transform.json").read_text())
 
     def unit(points: Any) -> Any:

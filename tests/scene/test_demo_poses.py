@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ovs3d.params import load_scene_params
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos
 from ovs3d.scene.sfm import reconstruct_poses
 from tests.pose_errors import pose_errors
+
+CPU = torch.device("cpu")
 
 REPO = Path(__file__).parents[2]
 DEMO = REPO / "data" / "raw" / "demo"
@@ -20,7 +23,7 @@ DEMO = REPO / "data" / "raw" / "demo"
 def test_demo_poses_are_accurate(tmp_path: Path) -> None:
     params = load_scene_params(REPO / "params.yaml", "demo")
     photos = open_photos(DEMO / "images")
-    report = reconstruct_poses(photos, params.stages.poses, params.seed, tmp_path / "poses")
+    report = reconstruct_poses(photos, params.stages.poses, params.seed, tmp_path / "poses", CPU)
     assert report.missing == ()
     cameras = load_cameras(tmp_path / "poses" / "cameras.json")
     records = json.loads((DEMO / "truth" / "cameras.json").read_text())

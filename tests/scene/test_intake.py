@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
+import torch
 from PIL import Image
 
 from ovs3d.errors import SceneError
@@ -14,6 +15,8 @@ from ovs3d.scene.intake import bring_photos, list_photos, photo_names
 from ovs3d.scene.sfm import reconstruct_poses
 from tests.closure import ROOT
 from tests.synthetic import SyntheticScene, make_scene, write_scene
+
+CPU = torch.device("cpu")
 
 FOCAL_LENGTH = 0x920A
 EXIF_IFD = 0x8769
@@ -77,7 +80,7 @@ def test_turned_photos_give_the_same_poses_as_upright_ones(tmp_path: Path) -> No
     for folder in (tmp_path / "upright/images", tmp_path / "turned"):
         images = tmp_path / f"images of {folder.name}"
         bring(folder, images)
-        reconstruct_poses(open_photos(images), params, 0, tmp_path / "poses")
+        reconstruct_poses(open_photos(images), params, 0, tmp_path / "poses", CPU)
         found.append((tmp_path / "poses/cameras.json").read_bytes())
     assert found[0] == found[1]
 

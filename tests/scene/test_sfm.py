@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import pytest
+import torch
 from PIL import Image
 
 from ovs3d.errors import ParamsError, PosesError, SceneError
@@ -18,6 +19,8 @@ from stages._run import run
 from stages.poses import main
 from tests.pose_errors import pose_errors
 from tests.synthetic import SyntheticScene, make_scene, write_scene
+
+CPU = torch.device("cpu")
 
 PARAMS = PosesParams(
     camera_model="SIMPLE_RADIAL",
@@ -48,7 +51,7 @@ def images(world: SyntheticScene, tmp_path_factory: pytest.TempPathFactory) -> P
 def poses(images: Path) -> tuple[Path, PosesReport]:
     """The stage's folder and report."""
     out = images.parent / "poses"
-    return out, reconstruct_poses(open_photos(images), PARAMS, 0, out)
+    return out, reconstruct_poses(open_photos(images), PARAMS, 0, out, CPU)
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ def test_unit_scene_holds_the_content_between_near_and_far(
 
 def test_two_runs_give_the_same_bytes(images: Path, poses: tuple[Path, PosesReport]) -> None:
     again = images.parent / "again"
-    reconstruct_poses(open_photos(images), PARAMS, 0, again)
+    reconstruct_poses(open_photos(images), PARAMS, 0, again, CPU)
     first, second = contents(poses[0]), contents(again)
     assert {"cameras.json", "sfm/transform.json", "overview.png", "sfm/images.bin"} <= first.keys()
     assert first == second
@@ -136,7 +139,7 @@ def test_names_with_spaces_and_turned_photos_are_placed(
             photo = photo.transpose(Image.Transpose.ROTATE_90)
         photo.save(copy / f"holiday photo {view:02d}.png", exif=exif)
         path.unlink()
-    report = reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses")
+    report = reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses", CPU)
     cameras = load_cameras(tmp_path / "poses" / "cameras.json")
     assert report.missing == ()
     assert cameras.names[3] == "holiday photo 03.png"
@@ -147,7 +150,7 @@ def test_names_with_spaces_and_turned_photos_are_placed(
 
 def test_stray_photos_are_reported_and_left_out(copy: Path, tmp_path: Path) -> None:
     save_noise(copy / "000a.png", seed=0)
-    report = reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses")
+    report = reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses", CPU)
     cameras = load_cameras(tmp_path / "poses" / "cameras.json")
     assert report.missing == ("000a.png",)
     assert cameras.views == (0, *range(2, VIEWS + 1))
@@ -160,7 +163,7 @@ def test_photos_of_two_places_give_the_larger_model(copy: Path, tmp_path: Path) 
     for path in (tmp_path / "other" / "images").iterdir():
         # Sorted first, so that the larger model is not the first one found by its order.
         path.rename(copy / f"0000-{path.name}")
-    report = reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses")
+    report = reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses", CPU)
     assert len(report.missing) == 7
     assert all(name.startswith("0000-") for name in report.missing)
 
@@ -173,7 +176,7 @@ def test_too_few_placed_photos_are_named_with_advice(copy: Path, tmp_path: Path)
         r"not placed: stray 00\.png, .* and 7 more; add sharp photos .*poses\.max_features"
     )
     with pytest.raises(PosesError, match=message) as raised:
-        reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses")
+        reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses", CPU)
     assert "\n" not in str(raised.value)
 
 
@@ -185,7 +188,7 @@ def test_failure_keeps_the_previous_output(tmp_path: Path) -> None:
     (tmp_path / "poses").mkdir()
     (tmp_path / "poses" / "cameras.json").write_text("before")
     with pytest.raises(PosesError, match=r"placed 0 of 3 photos"):
-        reconstruct_poses(open_photos(tmp_path / "images"), PARAMS, 0, tmp_path / "poses")
+        reconstruct_poses(open_photos(tmp_path / "images"), PARAMS, 0, tmp_path / "poses", CPU)
     assert contents(tmp_path / "poses") == {"cameras.json": b"before"}
 
 
@@ -196,14 +199,14 @@ def test_hardly_any_photos_are_no_scene(images: Path, tmp_path: Path, count: int
         # The same photo again has no parallax.
         shutil.copy(images / "000.png", tmp_path / "images" / f"{view}.png")
     with pytest.raises(PosesError, match=rf"placed 0 of {count} photos"):
-        reconstruct_poses(open_photos(tmp_path / "images"), PARAMS, 0, tmp_path / "poses")
+        reconstruct_poses(open_photos(tmp_path / "images"), PARAMS, 0, tmp_path / "poses", CPU)
 
 
 def test_cut_off_photo_is_named(copy: Path, tmp_path: Path) -> None:
     path = copy / "005.png"
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(SceneError, match=r"005\.png: cannot be read as an image"):
-        reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses")
+        reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses", CPU)
 
 
 def test_unsupported_camera_model_is_an_error(images: Path, tmp_path: Path) -> None:
@@ -211,7 +214,7 @@ def test_unsupported_camera_model_is_an_error(images: Path, tmp_path: Path) -> N
     with pytest.raises(
         ParamsError, match=r"OPENCV_FISHEYE is not supported; use one of SIMPLE_PIN"
     ):
-        reconstruct_poses(open_photos(images), params, 0, tmp_path / "poses")
+        reconstruct_poses(open_photos(images), params, 0, tmp_path / "poses", CPU)
 
 
 def test_stage_writes_the_folder_and_tells_mistakes_in_one_line(
