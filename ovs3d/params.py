@@ -168,6 +168,16 @@ class Preset(Section):
     evaluate: EvaluateParams
     render: RenderParams
 
+    @model_validator(mode="after")
+    def _selection_is_a_scale(self) -> "Preset":
+        selection, scales = self.distill.selection, len(self.clip_features.window_divisors)
+        if isinstance(selection, int) and selection >= scales:
+            raise ValueError(
+                f"distill.selection: {selection}, but clip_features.window_divisors has {scales} "
+                "values; scales count from 0"
+            )
+        return self
+
 
 class SceneEntry(Section):
     """A scene: its preset, its held-out views and its overrides, section by section."""
@@ -185,7 +195,7 @@ class SceneEntry(Section):
     @model_validator(mode="after")
     def _distinct_views(self) -> "SceneEntry":
         if len(set(self.test_views)) != len(self.test_views):
-            raise ValueError("test_views names a view twice")
+            raise ValueError("test_views: names a view twice")
         return self
 
 
@@ -291,6 +301,9 @@ def _one_line(section: type[Section], error: ValidationError, where: str) -> str
         return f"{dotted}: unknown key{_nearest(keys[-1], known)}"
     if first["type"] == "missing":
         return f"{dotted}: missing"
+    # The sections' own checks begin with the key that they are about.
+    if first["type"] == "value_error":
+        return f"{dotted}.{first['ctx']['error']}"
     return f"{dotted}: {first['msg']}, got {first['input']!r}"
 
 

@@ -142,6 +142,16 @@ def test_params_cannot_be_changed_after_loading() -> None:
             id="no such choice in a union",
         ),
         pytest.param(
+            {"tiny.distill.selection": 3},
+            r"tiny\.distill\.selection: 3, but .*window_divisors has 3 values; scales count",
+            id="no such scale",
+        ),
+        pytest.param(
+            {"scenes.demo.clip_features": {"window_divisors": [5]}, "tiny.distill.selection": 1},
+            r"scenes\.demo\.distill\.selection: 1, but .*window_divisors has 1 values",
+            id="no such scale of a scene",
+        ),
+        pytest.param(
             {"tiny.clip_features.batch": "many"},
             r"tiny\.clip_features\.batch: .*valid integer.*, got 'many'",
             id="wrong type",
@@ -149,7 +159,7 @@ def test_params_cannot_be_changed_after_loading() -> None:
         pytest.param({"device": "gpu"}, r"params\.yaml: device: .*got 'gpu'", id="shared choice"),
         pytest.param(
             {"scenes.demo.test_views": [2, 2]},
-            r"scenes\.demo.*test_views names a view twice",
+            r"scenes\.demo\.test_views: names a view twice$",
             id="test view twice",
         ),
         pytest.param(

@@ -76,7 +76,13 @@ def reconstructed(world: World, device: torch.device, **changes: object) -> tupl
     return train_field(world.photos, world.scene.cameras, VIEWS, params, 0, device)
 
 
-def distilled(world: World, device: torch.device, folder: Path, **changes: object) -> Any:
+def distilled(
+    world: World,
+    device: torch.device,
+    folder: Path,
+    memory_budget: float = math.inf,
+    **changes: object,
+) -> Any:
     """Distil into a field that is the same on every device."""
     field, _ = reconstructed(world, CPU)
     save_field(folder / "field.safetensors", field)
@@ -89,7 +95,7 @@ def distilled(world: World, device: torch.device, folder: Path, **changes: objec
         dino=world.dino,
         labels=LABELS,
         text=text.to(device),
-        spill=Spill(device, math.inf, folder),
+        spill=Spill(device, memory_budget, folder),
     )
     params = distill_params(iterations=6, joint_after=3, **changes)
     return distill(load_field(folder / "field.safetensors", device), inputs, params, 0)
@@ -135,19 +141,29 @@ def test_held_out_views_are_scored_elsewhere(world: World, tmp_path: Path) -> No
     assert found["ssim"] == pytest.approx(expected["ssim"], abs=1e-3)
 
 
+@pytest.mark.parametrize("memory_budget", [math.inf, 0.0], ids=["in memory", "on disk"])
 @pytest.mark.parametrize(
     "changes",
     [{}, {"selection": "mean"}, {"selection": 1}],
     ids=["learned", "mean", "one scale"],
 )
 def test_distillation_elsewhere_is_that_of_the_cpu(
-    world: World, tmp_path: Path, changes: dict[str, object]
+    world: World, tmp_path: Path, changes: dict[str, object], memory_budget: float
 ) -> None:
     expected, losses = distilled(world, CPU, tmp_path / "here", **changes)
     with elsewhere() as device:
-        found, losses_there = distilled(world, device, tmp_path / "there", **changes)
+        there = tmp_path / "there"
+        found, losses_there = distilled(world, device, there, memory_budget, **changes)
         assert_same(found, expected)
     assert losses_there[-1] == pytest.approx(losses[-1], rel=1e-2, abs=1e-3)
+
+
+def test_distillation_from_stores_on_disk_gives_the_same_bits(world: World, tmp_path: Path) -> None:
+    expected, losses = distilled(world, CPU, tmp_path / "memory")
+    found, losses_from_disk = distilled(world, CPU, tmp_path / "disk", memory_budget=0.0)
+    assert losses_from_disk == losses
+    for name, value in expected.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value), name
 
 
 def test_evaluation_elsewhere_is_that_of_the_cpu(

@@ -1,7 +1,6 @@
 """The DINO encoder: one token per patch of a whole view, from a self-supervised ViT."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,31 +42,34 @@ class DinoEncoder:
     mean: Tensor
     std: Tensor
 
-    @cached_property
-    def precision(self) -> torch.dtype:
-        """The type in which photos are encoded fastest without losing what matters."""
+    def precision(self, final_norm: bool) -> torch.dtype:
+        """Choose the type in which photos are encoded fastest without losing what matters.
+
+        Args:
+            final_norm: as for `tokens`.
+        """
         generator = torch.Generator().manual_seed(0)
         coarse = torch.rand(1, 3, 4, 4, generator=generator) * 255
         side = (_PROBE_PATCHES * self.patch, _PROBE_PATCHES * self.patch)
         probe = interpolate(coarse, side, mode="bilinear")[0].permute(1, 2, 0).to(self.mean.device)
-        return lowest_precision(self.mean.device, lambda dtype: self._encode(probe, True, dtype))
+        return lowest_precision(
+            self.mean.device, lambda dtype: self.tokens(probe, final_norm, dtype)
+        )
 
-    def tokens(self, photo: Tensor, final_norm: bool) -> Tensor:
-        """Encode a photo in `precision`.
+    @torch.no_grad()
+    def tokens(self, photo: Tensor, final_norm: bool, precision: torch.dtype) -> Tensor:
+        """Encode a photo.
 
         Args:
-            photo: [h, w, 3] uint8 on the encoder's device; rows and columns that fill no patch
+            photo: [h, w, 3], 0..255, on the encoder's device; rows and columns that fill no patch
                 are left out at the lower and the right border.
             final_norm: take the last block's output after the final layer norm, not before.
+            precision: to compute in.
 
         Returns:
             [h // patch, w // patch, dim] float32, on the encoder's device; class and register
             tokens left out.
         """
-        return self._encode(photo, final_norm, self.precision)
-
-    @torch.no_grad()
-    def _encode(self, photo: Tensor, final_norm: bool, precision: torch.dtype) -> Tensor:
         height, width = (side // self.patch * self.patch for side in photo.shape[:2])
         pixels = photo[:height, :width].permute(2, 0, 1)[None].float()
         pixels = (pixels - 255 * self.mean) / (255 * self.std)

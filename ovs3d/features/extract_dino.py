@@ -40,12 +40,13 @@ class DinoWork(Work):
     def prepare(self, device: torch.device) -> Extraction:
         params, photos = self.params, self.photos
         encoder = dino.load_dino(params.model, params.weights, device)
+        precision = encoder.precision(params.final_norm)
         views = tuple(range(len(photos)))
         width, height = shrunk_size(photos, params.downscale, encoder.patch, "dino_features")
         attributes = {
             "code": _code(),
             "encoder_digest": encoder.digest,
-            "precision": precision_name(encoder.precision),
+            "precision": precision_name(precision),
             "dim": encoder.dim,
             "grid": (height // encoder.patch, width // encoder.patch),
             "patch": encoder.patch,
@@ -60,7 +61,8 @@ class DinoWork(Work):
             photo = dataset.load_photo(photos.paths[view], int(params.downscale) if whole else 1)
             if not whole:
                 photo = _shrink(photo, params.downscale)
-            return [partial(encoder.tokens, to_device(photo, device), params.final_norm)]
+            photo = to_device(photo, device)
+            return [partial(encoder.tokens, photo, params.final_norm, precision)]
 
         return Extraction(attributes, lambda out: TokenStore.resume(out, attributes), load)
 

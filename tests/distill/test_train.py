@@ -22,7 +22,7 @@ from ovs3d.params import DistillParams
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import pixel_centres
 from ovs3d.scene.fit_space import choose_space
-from ovs3d.spill import Spill
+from ovs3d.spill import Spill, take
 from tests.distill.params import distill_params
 from tests.synthetic import LABELS, SyntheticScene
 
@@ -34,12 +34,13 @@ IN_MEMORY = Spill(torch.device("cpu"), math.inf, Path())
 class OracleFeatures:
     """Stands for the window store: a pixel's feature is the text feature of its true label."""
 
-    def __init__(self, features: Tensor) -> None:
-        self.features = features  # [V, h, w, D]
+    def __init__(self, features: Tensor, spill: Spill) -> None:
+        _, self.height, self.width, _ = features.shape
+        (self.features,) = spill.collect([(features.flatten(0, 2),)])  # [V * h * w, D]
 
     def gather(self, views: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
         """Return [N, 2, D]: the truth at scale 0, at scale 1 what misleads."""
-        right = self.features[views, ys, xs]
+        right = take(self.features, (views * self.height + ys) * self.width + xs)
         return torch.stack((right, right.flip(-1)), dim=1)
 
 
@@ -75,17 +76,18 @@ def banks(
     one_hot = torch.nn.functional.one_hot(labels, len(LABELS))[list(VIEWS)]
     relevancy = torch.stack((one_hot, one_hot.flip(-1)), dim=3)
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    photos = scene.photos[:, 1::DOWNSCALE, 1::DOWNSCALE]
+    photos = scene.photos[list(VIEWS), 1::DOWNSCALE, 1::DOWNSCALE]
     pixels = PixelBank(
         rays=bake_rays(field, cameras, VIEWS, xy, "pixels", spill),
-        colors=photos[list(VIEWS)].reshape(-1, 3),
+        colors=spill.collect([(photos.reshape(-1, 3),)])[0],
         views=torch.tensor(VIEWS),
         ys=rows.flatten(),
         xs=columns.flatten(),
-        features=OracleFeatures(text[labels]),  # type: ignore[arg-type]
-        relevancy=relevancy.half(),
+        features=OracleFeatures(text[labels], spill),  # type: ignore[arg-type]
+        relevancy=spill.collect([(relevancy.half(),)])[0],
     )
-    return pixels, TokenBank(pixels.rays, text[labels[list(VIEWS)]].half())
+    (tokens,) = spill.collect([(text[labels[list(VIEWS)]].half(),)])
+    return pixels, TokenBank(pixels.rays, tokens)
 
 
 def train(

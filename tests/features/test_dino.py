@@ -8,6 +8,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from ovs3d import device
 from ovs3d.errors import WeightsError
 from ovs3d.features.dino import DinoEncoder, load_dino
 from tests.devices import elsewhere
@@ -33,7 +34,7 @@ def make_photo(height: int, width: int) -> torch.Tensor:
 def test_tokens_have_one_token_per_whole_patch(
     encoder: DinoEncoder, height: int, width: int, grid: tuple[int, int]
 ) -> None:
-    tokens = encoder.tokens(make_photo(height, width), final_norm=False)
+    tokens = encoder.tokens(make_photo(height, width), final_norm=False, precision=torch.float32)
     assert (encoder.patch, encoder.dim) == (8, 24)
     assert tokens.shape == (*grid, 24)
     assert tokens.dtype == torch.float32
@@ -50,11 +51,22 @@ def test_tokens_after_the_final_norm_are_the_models_own(
         features = encoder.model.forward_features(pixels[None])[0]
     # One class token and two register tokens come first.
     expected = features[3:].view(8, 8, 24)
-    after = encoder.tokens(photo, final_norm=True)
+    after = encoder.tokens(photo, final_norm=True, precision=torch.float32)
     torch.testing.assert_close(after, expected, atol=1e-4, rtol=1e-4)
-    before = encoder.tokens(photo, final_norm=False)
+    before = encoder.tokens(photo, final_norm=False, precision=torch.float32)
     assert not torch.allclose(before, after)
     torch.testing.assert_close(encoder.model.norm(before), after, atol=1e-4, rtol=1e-4)
+
+
+def test_precision_is_judged_on_the_tokens_that_are_taken(
+    dino_vit: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_fast_types", lambda _: (torch.bfloat16,))
+    encoder = load_dino(dino_vit.model, dino_vit.weights, CPU)
+    with torch.no_grad():
+        encoder.model.norm.weight.fill_(torch.inf)
+    assert encoder.precision(final_norm=False) == torch.bfloat16
+    assert encoder.precision(final_norm=True) == torch.float32
 
 
 _SMALL = {"depth": 2, "embed_dim": 48, "num_heads": 2}
@@ -85,14 +97,16 @@ def test_tokens_of_every_kind_of_vit_are_the_models_own(
     pixels = (native.permute(2, 0, 1)[None] / 255 - encoder.mean) / encoder.std
     with torch.no_grad():
         expected = network.forward_features(pixels)[0, prefix:]
-    tokens = encoder.tokens(native, final_norm=True)
+    tokens = encoder.tokens(native, final_norm=True, precision=torch.float32)
     torch.testing.assert_close(tokens.flatten(0, 1), expected, atol=1e-4, rtol=1e-4)
     # Another shape, and no multiple of the patch: the remainder changes nothing.
     photo = make_photo(5 * patch + 3, 7 * patch + 1)
-    tokens = encoder.tokens(photo, final_norm=True)
+    tokens = encoder.tokens(photo, final_norm=True, precision=torch.float32)
     assert tokens.shape == (5, 7, encoder.dim)
     photo[5 * patch :], photo[:, 7 * patch :] = 0, 0
-    torch.testing.assert_close(encoder.tokens(photo, final_norm=True), tokens)
+    torch.testing.assert_close(
+        encoder.tokens(photo, final_norm=True, precision=torch.float32), tokens
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +119,7 @@ def test_named_model_takes_a_local_file_of_full_size(name: str, tmp_path: Path) 
     encoder = load_dino(name, str(tmp_path / "weights.safetensors"), CPU)
     assert encoder.dim == 384
     # DINOv2 interpolates 37 x 37 position embeddings, DINOv3 rotates by position.
-    tokens = encoder.tokens(make_photo(60, 100), final_norm=True)
+    tokens = encoder.tokens(make_photo(60, 100), final_norm=True, precision=torch.float32)
     assert tokens.shape == (60 // encoder.patch, 100 // encoder.patch, 384)
     other = timm.create_model(name, num_classes=0, dynamic_img_size=True).eval()
     other.load_state_dict(network.state_dict())
@@ -119,12 +133,14 @@ def test_named_model_takes_a_local_file_of_full_size(name: str, tmp_path: Path) 
 
 def test_tokens_elsewhere_are_those_of_the_cpu(dino_vit: Files, encoder: DinoEncoder) -> None:
     photo = make_photo(40, 72)
-    with elsewhere() as device:
-        there = load_dino(dino_vit.model, dino_vit.weights, device)
-        tokens = there.tokens(photo.to(device), final_norm=False)
-        assert tokens.device == device
+    with elsewhere() as place:
+        there = load_dino(dino_vit.model, dino_vit.weights, place)
+        tokens = there.tokens(photo.to(place), final_norm=False, precision=torch.float32)
+        assert tokens.device == place
         tokens = tokens.cpu()
-    torch.testing.assert_close(tokens, encoder.tokens(photo, False), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        tokens, encoder.tokens(photo, False, torch.float32), atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
