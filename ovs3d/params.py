@@ -51,7 +51,7 @@ class ClipFeaturesParams(Section):
     model: str
     """open_clip model name, or the path of a model config file."""
     weights: str
-    """open_clip pretrained tag, or the path of a weights file."""
+    """open_clip pretrained tag, the path of a weights file, or both: TAG@FILE."""
     downscale: PositiveInt
     window_divisors: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     strides_per_window: PositiveFloat

@@ -14,7 +14,8 @@ import numpy as np
 
 from ovs3d.device import resolve_device
 from ovs3d.errors import Ovs3dError, SceneError
-from ovs3d.features.available import clip_tokenizer, clip_weights, dino_weights
+from ovs3d.features.available import clip_weights, dino_weights
+from ovs3d.features.clip import make_tokenizer
 from ovs3d.features.prompts import make_prompts
 from ovs3d.features.windows import lattice
 from ovs3d.params import Preset, SceneParams
@@ -113,7 +114,7 @@ def check_labels(segmentations: Path, params: Preset) -> Findings:
             f"{segmentations / 'classes.txt'}: one label, so everything gets it; name what is "
             "around it too",
         )
-    tokenizer = clip_tokenizer(params.clip_features.model)
+    tokenizer = make_tokenizer(params.clip_features.model)
     make_prompts(labels, params.distill.templates, tokenizer)
 
 

@@ -1,7 +1,6 @@
 """Whether the models of a scene are on this machine, without loading or downloading them."""
 
 from pathlib import Path
-from typing import Any
 
 from ovs3d.errors import WeightsError
 from ovs3d.features import clip, dino
@@ -25,11 +24,11 @@ def clip_weights(model: str, weights: str) -> Path | None:
         WeightsError: there is no such model, or no such file.
     """
     if model.endswith(".json"):
-        read_json(Path(model), "clip_features.model")
+        clip.read_config(Path(model))
         return _file(weights, "clip_features.weights")
-    tag = clip.pretrained_tag(model, weights)
-    if not tag:
-        return Path(weights)
+    tag, given = clip.named_weights(model, weights)
+    if given is not None:
+        return given
     if hub := tag.get("hf_hub"):
         owner, _, filename = hub.rpartition("/")
         found = cached_file(owner, [filename] if filename else clip.HUB_FILES)
@@ -48,19 +47,6 @@ def dino_weights(model: str, weights: str) -> Path | None:
     if weights != dino.PRETRAINED:
         return _file(weights, "dino_features.weights")
     return cached_file(known.hf_hub_id or f"timm/{model}", dino.HUB_FILES)
-
-
-def clip_tokenizer(model: str) -> Any:
-    """Return the tokenizer of a CLIP model.
-
-    Raises:
-        WeightsError: the model is unknown, or its tokenizer is not on this machine.
-    """
-    if not model.endswith(".json"):
-        return clip.named_tokenizer(model)
-    content = read_json(Path(model), "clip_features.model")
-    text = content.get("model_cfg", content).get("text_cfg", {})
-    return clip.make_tokenizer(text)
 
 
 def _file(path: str, key: str) -> Path:

@@ -1,6 +1,7 @@
 """The CLIP encoder: windows of a photo and texts to unit vectors of one space."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,14 @@ from ovs3d.device import autocast, lowest_precision
 from ovs3d.errors import WeightsError
 from ovs3d.features.crops import resize_windows
 from ovs3d.features.prompts import make_prompts
-from ovs3d.features.weights import hub_file, model_digest, nearest, one_line, read_json
+from ovs3d.features.weights import (
+    hub_file,
+    model_digest,
+    nearest,
+    one_line,
+    read_json,
+    tagged_file,
+)
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Names of open_clip's weights files in a Hugging Face repository."""
@@ -64,6 +72,8 @@ class ClipEncoder:
 
     def encode_windows(self, photo: Tensor, boxes: Tensor) -> Tensor:
         """Embed windows, each resized whole to the encoder's square, in `precision`.
+
+        The resize is bicubic, for models too whose own preprocessing is bilinear.
 
         Args:
             photo: [H, W, 3] uint8 on the encoder's device.
@@ -122,7 +132,8 @@ def load_clip(model: str, weights: str, device: torch.device) -> ClipEncoder:
 
     Args:
         model: a name that open_clip knows, or the path of a model configuration ending in .json.
-        weights: a pretrained tag of that model, or the path of a weights file.
+        weights: a pretrained tag of that model, the path of a weights file, or `TAG@FILE`: a file
+            with the activation and the normalisation of a tag.
         device: where it runs.
 
     Raises:
@@ -131,9 +142,10 @@ def load_clip(model: str, weights: str, device: torch.device) -> ClipEncoder:
     # Random initial weights are drawn and thrown away; nobody's random numbers should change.
     with torch.random.fork_rng(devices=[]):
         if model.endswith(".json"):
-            network, tokenizer, configuration = _from_file(Path(model), weights)
+            network, configuration = _from_file(Path(model), weights)
         else:
-            network, tokenizer, configuration = _from_name(model, weights)
+            network, configuration = _from_name(model, weights)
+    tokenizer = make_tokenizer(model)
     preprocessing = configuration["preprocess_cfg"]
     # Parameters keep asking for gradients, which nothing computes: without, torch's linear layers
     # copy their weights once per token where the tokens come first, four times the work.
@@ -154,72 +166,86 @@ def load_clip(model: str, weights: str, device: torch.device) -> ClipEncoder:
     )
 
 
-_Loaded = tuple[nn.Module, Callable[[list[str]], Tensor], dict[str, Any]]
+def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a model configuration of open_clip: `model_cfg` and `preprocess_cfg`.
 
-
-def _from_file(path: Path, weights: str) -> _Loaded:
+    Raises:
+        WeightsError: there is no such file, or it holds something else.
+    """
     content = read_json(path, "clip_features.model")
-    configuration = content.get("model_cfg", content)
-    if not {"embed_dim", "vision_cfg", "text_cfg"} <= set(configuration):
+    model = content.get("model_cfg", content)
+    parts = [model] + [model.get(key) for key in ("vision_cfg", "text_cfg")]
+    if "embed_dim" not in model or not all(isinstance(part, dict) for part in parts):
         raise WeightsError(
             f"{path}: not an open_clip model configuration; it needs embed_dim, vision_cfg and "
             "text_cfg"
         )
+    return model, content.get("preprocess_cfg", {})
+
+
+def _from_file(path: Path, weights: str) -> tuple[nn.Module, dict[str, Any]]:
+    configuration, preprocessing = read_config(path)
     arguments = deepcopy(configuration)
-    text = arguments["text_cfg"]
-    custom_text = arguments.pop("custom_text", False) or "hf_model_name" in text
-    try:
+    custom_text = arguments.pop("custom_text", False) or "hf_model_name" in arguments["text_cfg"]
+    with _told(f"{path}: open_clip cannot build it"):
         network = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**arguments)
-        tokenizer = make_tokenizer(text)
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise WeightsError(f"{path}: open_clip cannot build it ({one_line(error)})") from None
     _load_checkpoint(network, Path(weights), str(path))
-    return network, tokenizer, _describe(configuration, content.get("preprocess_cfg", {}))
+    return network, _describe(configuration, preprocessing)
 
 
-def _from_name(name: str, weights: str) -> _Loaded:
-    tag = pretrained_tag(name, weights)
-    file = _pretrained_file(name, weights, tag) if tag else Path(weights)
+def _from_name(name: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
+    tag, file = named_weights(name, weights)
     # Some tags were trained with another activation than the model of that name has.
-    network = open_clip.create_model(
-        name,
-        load_weights=False,
-        pretrained_text=False,
-        force_quick_gelu=bool(tag.get("quick_gelu", False)),
-    )
-    _load_checkpoint(network, file, name)
-    configuration = open_clip.get_model_config(name)
-    return network, named_tokenizer(name), _describe(configuration, tag)
+    with _told(f"{name}: open_clip cannot build it"):
+        network = open_clip.create_model(
+            name,
+            load_weights=False,
+            pretrained_text=False,
+            force_quick_gelu=bool(tag.get("quick_gelu", False)),
+        )
+    _load_checkpoint(network, file or _pretrained_file(name, weights, tag), name)
+    return network, _describe(open_clip.get_model_config(name), tag)
 
 
-def pretrained_tag(name: str, weights: str) -> dict[str, Any]:
-    """Return what open_clip knows about the weights of one of its models; nothing of a file.
+def named_weights(name: str, weights: str) -> tuple[dict[str, Any], Path | None]:
+    """Look up the weights of one of open_clip's models.
+
+    Returns:
+        What open_clip knows about them, and their file; None for those of a mere tag.
 
     Raises:
-        WeightsError: there is no such model, or its weights are neither a tag nor a file.
+        WeightsError: there is no such model, its weights are neither a tag nor a file, or it takes
+            a tag to know the activation and the normalisation that a file wants.
     """
     if name not in open_clip.list_models():
         raise WeightsError(
             f"open_clip knows no model '{name}'; nearest: {nearest(name, open_clip.list_models())}"
         )
-    tag = get_pretrained_cfg(name, weights) or {}
-    if not tag and not Path(weights).is_file():
-        tags = ", ".join(list_pretrained_tags_by_model(name)) or "none"
+    if known := get_pretrained_cfg(name, weights):
+        return known, None
+    tags = {tag: get_pretrained_cfg(name, tag) for tag in list_pretrained_tags_by_model(name)}
+    tag, file = tagged_file(weights)
+    if file is None or tag not in ("", *tags):
         raise WeightsError(
-            f"{name}: weights '{weights}' is neither a file nor a pretrained tag of this model; "
-            f"tags: {tags}"
+            f"{name}: weights '{weights}' is neither a file, nor TAG@FILE, nor a pretrained tag of "
+            f"this model; tags: {', '.join(tags) or 'none'}"
         )
-    return tag
+    if tag:
+        return tags[tag], file
+    choices = list(tags.values()) or [{}]
+    if any(_describe({}, choice) != _describe({}, choices[0]) for choice in choices):
+        raise WeightsError(
+            f"{name}: its weights do not all want the same activation and normalisation; say whose "
+            f"{file} wants by setting clip_features.weights to TAG@{file}; tags: {', '.join(tags)}"
+        )
+    return choices[0], file
 
 
 def _pretrained_file(name: str, weights: str, tag: dict[str, Any]) -> Path:
     """Return the file of a pretrained tag, downloading it if it is not in a cache."""
-    same_activation = f"{name}-quickgelu" if tag.get("quick_gelu") else name
-    if same_activation not in open_clip.list_models():
-        same_activation = name
     remedy = (
-        "download it on a machine with network and set clip_features.weights to its path and "
-        f"clip_features.model to {same_activation}"
+        "download it on a machine with network and set clip_features.weights to "
+        f"{weights}@ and its path"
     )
     if hub := tag.get("hf_hub"):
         owner, _, filename = hub.rpartition("/")
@@ -235,36 +261,46 @@ def _pretrained_file(name: str, weights: str, tag: dict[str, Any]) -> Path:
 def _load_checkpoint(network: nn.Module, file: Path, model: str) -> None:
     if not file.is_file():
         raise WeightsError(f"{model}: no weights file {file}; set clip_features.weights to one")
-    try:
+    with _told(f"{file}: not the weights of {model}"):
         open_clip.load_checkpoint(network, str(file))
-    # Any of safetensors', zip's, pickle's and torch's errors, depending on what the file is.
-    except Exception as error:
-        raise WeightsError(f"{file}: not the weights of {model} ({one_line(error)})") from None
 
 
-def named_tokenizer(model: str) -> Any:
-    """Return the tokenizer of a model that open_clip knows.
+def make_tokenizer(model: str) -> Any:
+    """Return the tokenizer of a model.
+
+    Args:
+        model: as for `load_clip`.
 
     Raises:
         WeightsError: it needs another package or a file that is not on this machine.
     """
+    if not model.endswith(".json"):
+        with _told(f"{model}: cannot make its tokenizer"):
+            return open_clip.get_tokenizer(model)
+    text = read_config(Path(model))[0]["text_cfg"]
+    with _told(f"{model}: cannot make its tokenizer"):
+        arguments = dict(text.get("tokenizer_kwargs", {}))
+        context = text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
+        if name := text.get("hf_tokenizer_name"):
+            mode = text.get("tokenizer_mode")
+            return open_clip.tokenizer.HFTokenizer(
+                name, context_length=context, tokenizer_mode=mode, **arguments
+            )
+        return open_clip.SimpleTokenizer(context_length=context, **arguments)
+
+
+@contextmanager
+def _told(problem: str) -> Iterator[None]:
+    """Tell in one line whatever open_clip raises: errors of pickle, torch, the hub, an import.
+
+    Raises:
+        WeightsError: with `problem`, the reason, and what to install if that helps.
+    """
     try:
-        return open_clip.get_tokenizer(model)
-    # Whatever an import or the hub's client raises.
+        yield
     except Exception as error:
-        raise WeightsError(f"{model}: cannot make its tokenizer ({one_line(error)})") from None
-
-
-def make_tokenizer(text: dict[str, Any]) -> Callable[[list[str]], Tensor]:
-    """Build the tokenizer that a model's `text_cfg` asks for."""
-    arguments = dict(text.get("tokenizer_kwargs", {}))
-    context = text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
-    tokenizer: Callable[[list[str]], Tensor]
-    if name := text.get("hf_tokenizer_name"):
-        tokenizer = open_clip.tokenizer.HFTokenizer(name, context_length=context, **arguments)
-    else:
-        tokenizer = open_clip.SimpleTokenizer(context_length=context, **arguments)
-    return tokenizer
+        remedy = "; run pip install 'ovs3d[hf]'" if "transformers" in str(error) else ""
+        raise WeightsError(f"{problem} ({one_line(error)}){remedy}") from None
 
 
 def _describe(model: dict[str, Any], preprocessing: dict[str, Any]) -> dict[str, Any]:

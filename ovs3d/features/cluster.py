@@ -24,7 +24,7 @@ from ovs3d.device import encoder_workers, resolve_device
 from ovs3d.errors import ClusterError, Ovs3dError, StoreError
 from ovs3d.features.extract import Extraction, Filled, Work, fill
 from ovs3d.features.view_store import ViewStore
-from ovs3d.features.weights import one_line
+from ovs3d.features.weights import one_line, tagged_file
 from ovs3d.params import Device
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos
@@ -168,11 +168,11 @@ def _worker() -> str:
 def _absolute(work: Work) -> Work:
     """Return the work with paths that mean the same in any working directory."""
     photos = work.photos
-    files = {
-        name: str(Path(value).absolute())
-        for name, value in (("model", work.params.model), ("weights", work.params.weights))
-        if Path(value).is_file()
-    }
+    files = {}
+    for name, value in (("model", work.params.model), ("weights", work.params.weights)):
+        tag, file = tagged_file(value)
+        if file is not None:
+            files[name] = f"{tag}@{file.absolute()}" if tag else str(file.absolute())
     return replace(
         work,
         photos=Photos(tuple(path.absolute() for path in photos.paths), photos.width, photos.height),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ovs3d.errors import WeightsError
-from ovs3d.features import dino
+from ovs3d.features import clip, dino
 from ovs3d.features.weights import nearest, read_json
 
 _WEIGHT_SCALE = 0.02
@@ -44,8 +44,7 @@ def clip_tower(model: str) -> tuple[nn.Module, int]:
         WeightsError: open_clip knows no such model, or the file describes none.
     """
     if model.endswith(".json"):
-        content = read_json(Path(model), "clip_features.model")
-        configuration = content.get("model_cfg", content)
+        configuration, _ = clip.read_config(Path(model))
     elif model in open_clip.list_models():
         configuration = open_clip.get_model_config(model)
     else:

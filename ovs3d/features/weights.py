@@ -59,6 +59,14 @@ def cached_file(repository: str, filenames: Iterable[str]) -> Path | None:
     return None
 
 
+def tagged_file(weights: str) -> tuple[str, Path | None]:
+    """Split `TAG@FILE`: the tag, empty for a mere path, and the file; None if there is none."""
+    if Path(weights).is_file():
+        return "", Path(weights)
+    tag, _, file = weights.partition("@")
+    return tag, Path(file) if Path(file).is_file() else None
+
+
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a model's configuration file.
 

@@ -1,11 +1,14 @@
 """`ovs3d check`: every mistake is one line that says what, where and what to do."""
 
+import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 from PIL import Image, ImageFilter
 
@@ -87,6 +90,12 @@ def model(name: str, weights: str) -> Callable[[Path], None]:
     return edit_params(section, f"clip_features: {{model: {name}, weights: {weights}}}")
 
 
+def siglip(folder: Path) -> None:
+    configuration = open_clip.get_model_config("ViT-B-16-SigLIP")
+    (folder / "siglip.json").write_text(json.dumps(configuration))
+    model("siglip.json", "siglip.json")(folder)
+
+
 WORDY = "a " * 80 + "thing"
 MISTAKES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "unknown parameter": (
@@ -140,7 +149,12 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "error",
         "knows no model 'ViT-B-61'; nearest: V",
     ),
-    "no such tag": (model("ViT-B-16", "opnai"), "error", "neither a file nor a pretrained tag"),
+    "no such tag": (model("ViT-B-16", "opnai"), "error", "'opnai' is neither a file, nor TAG@FILE"),
+    "tokenizer of a package that is missing": (
+        siglip,
+        "error",
+        r"siglip\.json: cannot make its tokenizer \(.*\); run pip install 'ovs3d\[hf\]'$",
+    ),
     "no such ViT": (
         edit_params("dino_features: {}", "dino_features: {model: vit_base_patch8_224.dno}"),
         "error",
@@ -168,8 +182,12 @@ def test_a_good_scene_has_no_findings(project: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line(
-    project: Path, capsys: pytest.CaptureFixture[str], mistake: str
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    mistake: str,
 ) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
     spoil, level, message = MISTAKES[mistake]
     spoil(project)
     code, lines = check(capsys)

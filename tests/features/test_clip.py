@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,24 +155,39 @@ def test_digest_follows_content_and_not_place(clip_vit: Files, tmp_path: Path) -
     ("model", "weights", "message"),
     [
         ("ViT-B-61", "openai", "knows no model 'ViT-B-61'; nearest: .*ViT-B-16"),
-        ("ViT-B-16", "opnai", "'opnai' is neither a file nor a pretrained tag.*tags: openai"),
+        ("ViT-B-16", "opnai", "'opnai' is neither a file, nor TAG@FILE.*tags: openai"),
         ("nowhere.json", "{weights}", "nowhere.json: no such file"),
         ("{model}", "nowhere.safetensors", "no weights file nowhere.safetensors; set"),
         ("{model}", "{dino}", "not the weights of"),
         ("{model}", "{cut}", "not the weights of"),
+        ("ViT-B-16", "opnai@{weights}", "is neither a file, nor TAG@FILE.*tags: openai"),
+        ("ViT-B-16", "openai@nowhere", "'openai@nowhere' is neither a file, nor TAG@FILE"),
+        ("ViT-B-16", "{weights}", r"weights to TAG@\S+model\.safetensors; tags: openai, laion"),
+        ("ViT-B-16", "openai@{weights}", "not the weights of ViT-B-16"),
+        ("roberta-ViT-B-32", "{weights}", r"cannot build it .*run pip install 'ovs3d\[hf\]'$"),
         ("{foreign}", "{weights}", "needs embed_dim, vision_cfg and text_cfg"),
+        ("{null}", "{weights}", "needs embed_dim, vision_cfg and text_cfg"),
         ("{broken}", "{weights}", "not a model configuration"),
         ("{nonsense}", "{weights}", "open_clip cannot build it"),
     ],
 )
 def test_load_clip_says_in_one_line_what_is_wrong(
-    model: str, weights: str, message: str, clip_vit: Files, dino_vit: Files, tmp_path: Path
+    model: str,
+    weights: str,
+    message: str,
+    clip_vit: Files,
+    dino_vit: Files,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(open_clip.hf_model, "transformers", None)
     cut, foreign = tmp_path / "cut.safetensors", tmp_path / "foreign.json"
     broken, nonsense = tmp_path / "broken.json", tmp_path / "nonsense.json"
     cut.write_bytes(Path(clip_vit.weights).read_bytes()[:5000])
     foreign.write_text("{}")
     broken.write_text("{")
+    null = tmp_path / "null.json"
+    null.write_text('{"embed_dim": 8, "vision_cfg": {}, "text_cfg": null}')
     nonsense.write_text('{"embed_dim": 8, "vision_cfg": {"colour": 1}, "text_cfg": {}}')
     places = {
         "model": clip_vit.model,
@@ -181,6 +197,7 @@ def test_load_clip_says_in_one_line_what_is_wrong(
         "foreign": foreign,
         "broken": broken,
         "nonsense": nonsense,
+        "null": null,
     }
     with pytest.raises(WeightsError, match=message) as caught:
         load_clip(model.format(**places), weights.format(**places), CPU)
@@ -196,8 +213,7 @@ def test_load_clip_without_network_names_the_file_and_the_way_out(
     message = str(caught.value)
     assert "timm/vit_base_patch16_clip_224.openai/open_clip_model.safetensors" in message
     assert "HF_HUB_OFFLINE is set" in message
-    assert "set clip_features.weights to its path" in message
-    assert "clip_features.model to ViT-B-16-quickgelu" in message
+    assert "set clip_features.weights to openai@ and its path" in message
     assert "\n" not in message
 
 
@@ -239,14 +255,75 @@ def test_named_model_with_a_file_equals_the_configuration_with_that_file(
     )
 
 
-def test_tokenizer_that_cannot_be_made_is_told_in_one_line(
-    clip_vit: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def lacking(_: str) -> None:
-        raise ModuleNotFoundError("No module named\n'transformers'")
-
+@pytest.fixture
+def tiny_tags(clip_vit: Files, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """Make `clip_vit` a model of open_clip's by the name `tiny`; return its tags, to be filled."""
+    tags: dict[str, dict[str, Any]] = {}
     configuration = json.loads(Path(clip_vit.model).read_text())
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration)
-    monkeypatch.setattr(open_clip, "get_tokenizer", lacking)
-    with pytest.raises(WeightsError, match=r"tiny: cannot make its tokenizer .*'transformers'"):
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", tags)
+    return tags
+
+
+def is_quick(encoder: ClipEncoder) -> bool:
+    return any(type(module).__name__ == "QuickGELU" for module in encoder.model.modules())
+
+
+def test_file_takes_activation_and_preprocessing_that_all_tags_share(
+    clip_vit: Files, tiny_tags: dict[str, dict[str, Any]]
+) -> None:
+    tiny_tags["a"] = tiny_tags["b"] = {"mean": (0.5, 0.6, 0.7), "quick_gelu": True}
+    encoder = load_clip("tiny", clip_vit.weights, CPU)
+    np.testing.assert_allclose(encoder.mean.flatten(), [0.5, 0.6, 0.7])
+    assert is_quick(encoder)
+
+
+@pytest.mark.parametrize(
+    "other", [{"mean": (0.5, 0.5, 0.5)}, {"std": (0.5, 0.5, 0.5)}, {"quick_gelu": True}]
+)
+def test_file_needs_a_tag_where_tags_differ(
+    clip_vit: Files, tiny_tags: dict[str, dict[str, Any]], other: dict[str, Any]
+) -> None:
+    tiny_tags.update(one={}, other=other)
+    with pytest.raises(WeightsError, match=f"to TAG@{clip_vit.weights}; tags: one, other"):
         load_clip("tiny", clip_vit.weights, CPU)
+    one, found = (load_clip("tiny", f"{tag}@{clip_vit.weights}", CPU) for tag in ("one", "other"))
+    expected = {"mean": one.mean.flatten(), "std": one.std.flatten(), "quick_gelu": False, **other}
+    np.testing.assert_allclose(found.mean.flatten(), expected["mean"])
+    np.testing.assert_allclose(found.std.flatten(), expected["std"])
+    assert is_quick(found) == expected["quick_gelu"]
+    assert found.digest != one.digest
+
+
+@pytest.mark.parametrize(
+    ("model", "mean", "quick_gelu"),
+    [
+        ("ViT-B-16-quickgelu", clip.OPENAI_DATASET_MEAN, True),
+        ("RN50", clip.OPENAI_DATASET_MEAN, True),
+        ("ViT-B-16-SigLIP2", (0.5, 0.5, 0.5), False),
+        ("MobileCLIP-B", (0.0, 0.0, 0.0), False),
+        ("ViT-L-14-CLIPA", (0.485, 0.456, 0.406), False),
+    ],
+)
+def test_files_of_open_clips_models_that_need_no_tag(
+    clip_vit: Files, model: str, mean: tuple[float, ...], quick_gelu: bool
+) -> None:
+    known, file = clip.named_weights(model, clip_vit.weights)
+    assert file == Path(clip_vit.weights)
+    assert (known["mean"], known.get("quick_gelu", False)) == (mean, quick_gelu)
+
+
+@pytest.mark.parametrize("name", ["tiny", "file"])
+def test_tokenizer_of_a_missing_package_is_told_in_one_line(
+    clip_vit: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    configuration = json.loads(Path(clip_vit.model).read_text())
+    configuration["text_cfg"]["hf_tokenizer_name"] = "owner/name"
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration)
+    (tmp_path / "model.json").write_text(json.dumps(configuration))
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    model = {"tiny": "tiny", "file": str(tmp_path / "model.json")}[name]
+    expected = r"cannot make its tokenizer \(.*transformers.*\); run pip install 'ovs3d\[hf\]'$"
+    with pytest.raises(WeightsError, match=expected) as caught:
+        load_clip(model, clip_vit.weights, CPU)
+    assert "\n" not in str(caught.value)
