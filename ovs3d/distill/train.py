@@ -1,6 +1,6 @@
 """Distillation of CLIP and DINO features into a reconstructed field (Sec. 3, A.3)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -88,7 +88,7 @@ class Distiller:
         (self._constant_rays,) = spill.collect(
             (rays,) for bank in banks for rays in self._composite_all(bank.rays.samples)
         )
-        self.optimizer = self._optimizer(params.lr_volumes, params.lr_heads)
+        self.optimizer = self._optimizer()
 
     def run(self, checkpoint: Checkpoint | None = None) -> list[dict[str, float]]:
         """Train for all iterations, from the last checkpoint on, and return the history."""
@@ -202,28 +202,22 @@ class Distiller:
             for parameter in module.parameters():
                 parameter.requires_grad_(True)
         # Fresh moments and full learning rates, as the released code starts this phase.
-        self.optimizer = self._optimizer(self.params.lr_volumes_joint, self.params.lr_heads_joint)
+        self.optimizer = self._optimizer()
 
-    def _optimizer(self, lr_volumes: float, lr_heads: float) -> torch.optim.Adam:
-        model, field = self.model, self.model.field
-        volumes: list[nn.Module] = [field.appearance] if self.joint else []
-        heads: list[nn.Module] = [model.head]
-        if self.joint:
-            heads += [field.basis, field.rgb]
+    def _optimizer(self) -> torch.optim.Adam:
+        model, field, params = self.model, self.model.field, self.params
+        groups: list[tuple[nn.Module, float]] = [(model.head, params.lr_heads)]
         if model.selection is not None:
-            volumes.append(model.selection.volume)
-            heads.append(model.selection.basis)
-        return adam(
-            {"params": parameters, "lr": lr}
-            for parameters, lr in ((_all(volumes), lr_volumes), (_all(heads), lr_heads))
-            if parameters
-        )
+            groups.append((model.selection.volume, params.lr_volumes))
+            groups.append((model.selection.basis, params.lr_heads))
+        if self.joint:
+            # What the reconstruction has trained is fine-tuned, slower (Sec. A.3).
+            groups.append((field.appearance, params.lr_volumes_joint))
+            groups.append((field.basis, params.lr_heads_joint))
+            groups.append((field.rgb, params.lr_heads_joint))
+        return adam({"params": list(module.parameters()), "lr": lr} for module, lr in groups)
 
     def _composite_all(self, samples: RaySamples) -> Iterator[Tensor]:
         rays = torch.arange(len(samples.offsets) - 1, device=samples.offsets.device)
         for kept in map(samples.select, torch.split(rays, _RAYS_PER_CHUNK)):
             yield self.model.appearance(kept, self.model.corners(kept)).rays.detach()
-
-
-def _all(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
-    return [parameter for module in modules for parameter in module.parameters()]
