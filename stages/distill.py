@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         photos=photos,
         cameras=load_cameras(cameras_file),
         train_views=train_views,
-        clip=FeatureStore.open(arguments.clip_features / "clip.zarr"),
+        clip=FeatureStore.open(arguments.clip_features / "clip.zarr").made_by(encoder.digest),
         dino=TokenStore.open(arguments.dino_features / "dino.zarr"),
         labels=labels,
         text=encoder.encode_text(labels, own.templates).to(device),

@@ -49,8 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     device = resolve_device(params.device)
     clip = params.stages.clip_features
     encoder = load_clip(clip.model, clip.weights, device)
-    if encoder.digest != store.encoder_digest:
-        raise StoreError(f"{store.path}: made by another CLIP model; run stage clip_features again")
+    store.made_by(encoder.digest)
     text = encoder.encode_text(labels, params.stages.distill.templates)
     competition, pictures = try_labels(photos, store, views, labels, text)
     out = arguments.out or Path("data/labels") / f"{scene}.png"

@@ -174,8 +174,8 @@ def make_pixel_bank(
     expected = (photos.width // store.downscale, photos.height // store.downscale)
     if (store.width, store.height) != expected:
         raise StoreError(
-            f"the CLIP store holds working images of {store.width} x {store.height}, but the "
-            f"photos give {expected[0]} x {expected[1]}; run stage clip_features again"
+            f"{store.path}: holds working images of {store.width} x {store.height}, but the photos "
+            f"give {expected[0]} x {expected[1]}; run stage clip_features again"
         )
     xy = pixel_centres(photos.width, photos.height, downscale).to(spill.device)
     (colors,) = spill.collect(
@@ -203,9 +203,22 @@ def _relevancy(features: WindowFeatures, views: tuple[int, ...], text: Tensor) -
 
 
 def make_token_bank(field: Field, inputs: DistillInputs, views: tuple[int, ...]) -> TokenBank:
-    """Bake the rays through the token centres of some views."""
-    store, spill, device = inputs.dino, inputs.spill, inputs.spill.device
+    """Bake the rays through the token centres of some views.
+
+    Raises:
+        StoreError: the token store was made for photos of another size.
+    """
+    photos, store = inputs.photos, inputs.dino
+    spill, device = inputs.spill, inputs.spill.device
     height, width = store.grid
+    expected = [
+        int(side / store.downscale) // store.patch for side in (photos.height, photos.width)
+    ]
+    if [height, width] != expected:
+        raise StoreError(
+            f"{store.path}: holds {width} x {height} tokens of a view, but the photos give "
+            f"{expected[1]} x {expected[0]}; run stage dino_features again"
+        )
     step = store.patch * store.downscale
     ys, xs = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"

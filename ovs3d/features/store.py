@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovs3d.device import to_device
+from ovs3d.errors import StoreError
 from ovs3d.features.view_store import CHUNK_NAMES, ViewStore, codecs, create_results, open_array
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice
@@ -71,6 +72,21 @@ class FeatureStore(ViewStore):
             )
 
         return cls._resume(path, attributes, build)
+
+    def made_by(self, encoder_digest: str) -> Self:
+        """Return the store itself, unless its embeddings cannot be compared with a model's texts.
+
+        Args:
+            encoder_digest: of the model.
+
+        Raises:
+            StoreError: another model made the embeddings.
+        """
+        if encoder_digest != self.encoder_digest:
+            raise StoreError(
+                f"{self.path}: made by another CLIP model; run stage {self._STAGE} again"
+            )
+        return self
 
     def load(
         self, views: Sequence[int], device: torch.device, spill: Spill | None = None

@@ -1,0 +1,67 @@
+"""Stores that do not belong to the photos or to the model of the texts."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
+from ovs3d.errors import StoreError
+from ovs3d.params import load_scene_params
+from ovs3d.scene.cameras import save_cameras
+from ovs3d.scene.dataset import Photos
+from ovs3d.spill import Spill
+from stages import distill
+from tests.closure import ROOT
+from tests.features.stores import VIEWS, make_store, make_token_store
+from tests.synthetic import SyntheticScene, write_scene
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, scene: SyntheticScene) -> DistillInputs:
+    """Photos that are larger than those of either store."""
+    spill = Spill(torch.device("cpu"), 1.0, tmp_path)
+    return DistillInputs(
+        photos=Photos((), width=408, height=240),
+        cameras=scene.cameras,
+        train_views=VIEWS,
+        clip=make_store(tmp_path / "clip.zarr"),
+        dino=make_token_store(tmp_path / "dino.zarr"),
+        labels=("a",),
+        text=torch.ones(1, 8),
+        spill=spill,
+    )
+
+
+def test_windows_of_other_photos_are_refused(inputs: DistillInputs) -> None:
+    expected = r"clip\.zarr: holds working images of 48 x 36, but .* 204 x 120; run stage clip_f"
+    with pytest.raises(StoreError, match=expected):
+        make_pixel_bank(None, inputs, VIEWS, 1)  # type: ignore[arg-type]
+
+
+def test_tokens_of_other_photos_are_refused(inputs: DistillInputs) -> None:
+    expected = (
+        r"dino\.zarr: holds 33 x 20 tokens of a view, but .* 34 x 20; run stage dino_features"
+    )
+    with pytest.raises(StoreError, match=expected):
+        make_token_bank(None, inputs, VIEWS)  # type: ignore[arg-type]
+
+
+def test_windows_of_another_model_than_the_texts_are_refused(
+    tmp_path: Path, scene: SyntheticScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    params = load_scene_params(Path("params.yaml"), "demo").model_copy(update={"test_views": ()})
+    write_scene(scene, tmp_path)
+    make_store(tmp_path / "clip.zarr")
+    save_cameras(scene.cameras, tmp_path / "cameras.json")
+    arguments = Namespace(
+        images=tmp_path / "images",
+        classes=tmp_path / "segmentations/classes.txt",
+        **dict.fromkeys(
+            ("poses", "clip_features", "dino_features", "reconstruct", "out"), tmp_path
+        ),
+    )
+    with pytest.raises(StoreError, match=r"clip\.zarr: made by another CLIP model; run stage"):
+        distill.main(arguments, params)
