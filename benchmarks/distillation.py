@@ -16,6 +16,8 @@ from ovs3d.distill.model import Segmentation
 from ovs3d.params import DistillParams
 
 PHASES = ("first", "joint")
+NAIVE_CALLS, OURS_CALLS = 3, 20
+"""Iterations of a phase, of which the median counts; one more before them does not count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,32 +36,25 @@ class Inputs:
 
 
 def naive(inputs: Inputs) -> Sample:
-    """Measure one iteration of each phase.
+    """Measure iterations of each phase.
 
     The encoder runs and is paid for, but tokens come from the store as in our form: otherwise the
     two losses could not be compared.
     """
-    model, params = inputs.scene.model, inputs.params
+    params = inputs.params
     batch = naive_batch(inputs.scene, *draw(inputs.scene, params))
     values: dict[str, Tensor] = {}
     notes = {}
     for phase in PHASES:
-        _unfreeze(model, joint=phase == "joint")
-        start = time.perf_counter()
-        if inputs.encoder:
-            inputs.encoder()
-        terms = naive_terms(model, params, batch, WEIGHT_THRESHOLD, phase == "joint")
-        found = gradients(model, terms)
-        notes[f"{phase} phase s"] = time.perf_counter() - start
-        values |= _named(phase, terms, found)
-        # Without its update, so that both phases start from the same parameters in both forms.
-        notes[f"{phase} phase s"] += _update_seconds(model, found)
+        seconds, found = _naive_phase(inputs, batch, phase)
+        notes[f"{phase} phase s"] = seconds
+        values |= found
     return Sample(mean_iteration(notes, params), values, notes)
 
 
 def ours(inputs: Inputs) -> Sample:
     """Bake, then measure iterations of each phase."""
-    params, calls = inputs.params, 10
+    params = inputs.params
     pixels, patches = draw(inputs.scene, params)
     start = time.perf_counter()
     distiller = make_distiller(inputs.scene, params)
@@ -73,7 +68,7 @@ def ours(inputs: Inputs) -> Sample:
             distiller.start_joint_phase()
         terms = distiller.terms(pixels, patches)
         values |= _named(phase, terms, gradients(distiller.model, terms))
-        notes[f"{phase} phase s"] = timed(distiller.step, calls)
+        notes[f"{phase} phase s"] = timed(distiller.step, OURS_CALLS)
     notes["baking s"] = baking
     notes["mean with baking s"] = mean_iteration(notes, params) + baking / params.iterations
     return Sample(mean_iteration(notes, params), values, notes)
@@ -128,6 +123,25 @@ def gradients(model: Segmentation, terms: Tensor) -> dict[str, Tensor]:
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     found = torch.autograd.grad(terms[0], list(named.values()))
     return dict(zip(named, found, strict=True))
+
+
+def _naive_phase(inputs: Inputs, batch: NaiveBatch, phase: str) -> tuple[float, dict[str, Tensor]]:
+    """Return the median seconds of an iteration, its loss and its gradients."""
+    model, joint = inputs.scene.model, phase == "joint"
+    _unfreeze(model, joint)
+    found: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
+
+    def iterate() -> None:
+        if inputs.encoder:
+            inputs.encoder()
+        terms = naive_terms(model, inputs.params, batch, WEIGHT_THRESHOLD, joint)
+        found.update(gradients(model, terms))
+        values.update(_named(phase, terms.detach(), found))
+
+    seconds = timed(iterate, NAIVE_CALLS)
+    # Without its update, so that both phases start from the same parameters in both forms.
+    return seconds + _update_seconds(model, found), values
 
 
 def _directions(scene: Scene, xy: Tensor) -> Tensor:

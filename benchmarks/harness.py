@@ -52,6 +52,7 @@ class Benchmark:
         naive: None where there is nothing to compare with.
         ours: the form that the library has.
         repeats: processes per form.
+        family: benchmarks of one family have the same `ours`, measured once for all of them.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Benchmark:
     naive: Callable[[Any], Sample] | None
     ours: Callable[[Any], Sample]
     repeats: int
+    family: str = ""
 
 
 @dataclass(frozen=True, eq=False)

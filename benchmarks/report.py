@@ -3,6 +3,8 @@
 import json
 import platform
 import statistics
+import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +46,7 @@ def summarise(
         "shapes": benchmark.shapes,
         "goal": benchmark.goal,
         "repeats": benchmark.repeats,
+        "environment": environment(),
         "naive_s": _seconds(naive),
         "ours_s": _seconds(ours),
         "ratio": None,
@@ -87,13 +90,7 @@ def write_results(new: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Non
     """
     old = json.loads(RESULTS.read_text())["results"] if RESULTS.exists() else []
     entries = {entry["name"]: entry for entry in (*old, *new)}
-    results = [entries[name] for name in order if name in entries]
-    content = {
-        "machine": machine(),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
-        "results": results,
-    }
-    write_json(RESULTS, content)
+    write_json(RESULTS, {"results": [entries[name] for name in order if name in entries]})
     write_tables()
 
 
@@ -101,32 +98,32 @@ def write_tables() -> None:
     """Write what was measured so far as Markdown."""
     parts = [_INTRODUCTION]
     if RESULTS.exists():
-        parts.append(table(json.loads(RESULTS.read_text())))
+        parts.append(table(json.loads(RESULTS.read_text())["results"]))
     if SCALING.exists():
         parts.append(scaling_table(json.loads(SCALING.read_text())["curves"]))
     with atomic_path(TABLE) as temporary:
         temporary.write_text("\n".join(parts))
 
 
-def table(content: Mapping[str, Any]) -> str:
+def table(entries: Sequence[Mapping[str, Any]]) -> str:
     """Return the results as Markdown."""
-    machine = content["machine"]
+    usual = _usual(entries)
     lines = [
-        f"{machine['processor']}, {machine['threads']} threads; "
-        + ", ".join(f"{name} {number}" for name, number in content["versions"].items())
-        + ".",
+        f"Where nothing else is said: {_described(usual)}.",
         "",
         "| benchmark | naive s | ours s | ratio | naive MB | ours MB | difference | goal |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for entry in content["results"]:
+    for entry in entries:
         cells = [
             *(_cell(entry[key]) for key in ("naive_s", "ours_s", "ratio")),
             *(_cell(entry[key]) for key in ("naive_peak_mb", "ours_peak_mb", "max_rel_diff")),
         ]
         lines.append(f"| {entry['name']} | {' | '.join(cells)} | {entry['goal']} |")
-    for entry in content["results"]:
-        lines += ["", f"**{entry['name']}**: {entry['shapes']}; {entry['repeats']} repeats."]
+    for entry in entries:
+        repeats = "once" if entry["repeats"] == 1 else f"{entry['repeats']} times"
+        run = f"{repeats}{_unusual(entry, usual)}"
+        lines += ["", f"**{entry['name']}**: {entry['shapes']}; {run}."]
         for form in ("naive", "ours"):
             if notes := entry[f"{form}_notes"]:
                 figures = ", ".join(f"{name} {_cell(value)}" for name, value in notes.items())
@@ -136,11 +133,13 @@ def table(content: Mapping[str, Any]) -> str:
 
 def scaling_table(curves: Sequence[Mapping[str, Any]]) -> str:
     """Return scaling curves as Markdown."""
+    usual = _usual(curves)
     lines = [
         "## Scaling",
         "",
         "Written by `python -m benchmarks.scaling`. Growth is how much longer the largest size",
         "takes than the smallest, over how much larger it is: 1 is linear, less is better.",
+        f"Where nothing else is said: {_described(usual)}.",
         "",
         "![Time and memory against what drives them](../docs/images/scaling.png)",
         "",
@@ -149,13 +148,14 @@ def scaling_table(curves: Sequence[Mapping[str, Any]]) -> str:
     ]
     for curve in curves:
         numbers = (", ".join(map(_cell, curve[key])) for key in ("values", "seconds", "peak_mb"))
-        cells = (curve["stage"], curve["driver"], *numbers, _cell(curve["growth"]), curve["remark"])
+        remark = (curve["remark"] + _unusual(curve, usual)).removeprefix(", ")
+        cells = (curve["stage"], curve["driver"], *numbers, _cell(curve["growth"]), remark)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on besides the code."""
+def environment() -> dict[str, Any]:
+    """Return what the figures depend on besides the parameters, flat, by name."""
     information = Path("/proc/cpuinfo")
     names = information.read_text().splitlines() if information.exists() else []
     models = [line.split(":")[1].strip() for line in names if line.startswith("model name")]
@@ -164,7 +164,47 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        **{package: version(package) for package in _PACKAGES},
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    """Return the commit of the code, with a plus if it was changed since; None without Git."""
+    try:
+        commit = _git("rev-parse", "--short", "HEAD")
+        return commit + "+" * bool(_git("status", "--porcelain", "--", "*.py", "params.yaml"))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*words: str) -> str:
+    command = ["git", *words]
+    folder = Path(__file__).parent.parent
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def _usual(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return of every property of the environment the most frequent value."""
+    environments = [entry["environment"] for entry in entries]
+    names = dict.fromkeys(name for found in environments for name in found)
+    return {
+        name: Counter(found.get(name) for found in environments).most_common(1)[0][0]
+        for name in names
+    }
+
+
+def _described(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.items() if value is not None)
+
+
+def _unusual(entry: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
+    found = entry["environment"]
+    other = {name: found.get(name) or "?" for name in usual if found.get(name) != usual[name]}
+    return f", {_described(other)}" if other else ""
 
 
 def _seconds(measurements: Sequence[Measurement]) -> float | None:

@@ -69,6 +69,7 @@ def measure_curve(curve: Curve) -> dict[str, Any]:
         "peak_mb": [round(point.peak_mb, 1) for point in points],
         "growth": round(seconds[-1] / seconds[0] * curve.values[0] / curve.values[-1], 3),
         "remark": curve.remark,
+        "environment": report.environment(),
     }
 
 
@@ -78,7 +79,7 @@ def write_curves(new: list[dict[str, Any]]) -> None:
     curves = {(entry["stage"], entry["driver"]): entry for entry in (*old, *new)}
     known = [(curve.stage, curve.driver) for curve in all_curves()]
     kept = [curves[key] for key in known if key in curves]
-    write_json(report.SCALING, {"machine": report.machine(), "curves": kept})
+    write_json(report.SCALING, {"curves": kept})
     plot(kept, PLOT)
     report.write_tables()
 

@@ -44,10 +44,14 @@ class NaiveBatch:
 
 
 @dataclass(frozen=True, eq=False)
-class _Rendered:
-    color: Tensor
-    feature: Tensor
-    selection: Tensor
+class _Samples:
+    """All samples of R rays: where one is kept [R, S], its weight [R, S, 1], its appearance [N]."""
+
+    seen: Tensor
+    kept: Tensor
+    points: Tensor
+    appearance: Tensor
+    opacity: Tensor
 
 
 def naive_terms(
@@ -66,21 +70,24 @@ def naive_terms(
         weight_threshold: samples up to it get neither appearance nor features.
         joint: whether colour counts.
     """
-    rays = _render(model, batch.origins, batch.directions, weight_threshold)
+    samples = _march(model, batch.origins, batch.directions, weight_threshold)
     weights = params.losses
-    color = functional.mse_loss(rays.color, batch.colors) if joint else rays.color.new_zeros(())
+    color = batch.colors.new_zeros(())
+    if joint:
+        color = functional.mse_loss(_color(model, samples, batch.directions), batch.colors)
+    rendered, selection = _feature(model, samples), _selection(model, samples)
     unit = functional.normalize(batch.features, dim=-1)
-    target = (rays.selection[:, :, None] * unit).sum(1)
-    feature = -functional.cosine_similarity(rays.feature, target, dim=-1).mean()
-    p = functional.cosine_similarity(rays.feature[:, None], model.text[None], dim=-1).softmax(-1)
-    q = (rays.selection[:, :, None] * batch.relevancy).sum(1).softmax(-1)
+    target = (selection[:, :, None] * unit).sum(1)
+    feature = -functional.cosine_similarity(rendered, target, dim=-1).mean()
+    p = functional.cosine_similarity(rendered[:, None], model.text[None], dim=-1).softmax(-1)
+    q = (selection[:, :, None] * batch.relevancy).sum(1).softmax(-1)
     m = (p + q) / 2
     js = ((p * (p / m).log()).sum(-1) + (q * (q / m).log()).sum(-1)) / 2
     rda = js.mean()
     # Patches are rendered one after the other; all at once would take twice the memory.
     logits = [
         functional.cosine_similarity(
-            _render(model, origins, directions, weight_threshold).feature[:, None],
+            _feature(model, _march(model, origins, directions, weight_threshold))[:, None],
             model.text[None],
             dim=-1,
         )
@@ -91,9 +98,9 @@ def naive_terms(
     return torch.stack((total, color, feature, rda, fda))
 
 
-def _render(
+def _march(
     model: Segmentation, origins: Tensor, directions: Tensor, weight_threshold: float
-) -> _Rendered:
+) -> _Samples:
     field = model.field
     points, valid = _dense_samples(model, origins, directions)
     raw = points.new_full(valid.shape, -1e4)
@@ -104,44 +111,37 @@ def _render(
     transmittance = torch.cumprod(torch.cat((ones, 1 - alpha), dim=1), dim=1)[:, :-1]
     weights = alpha * transmittance
     seen = weights > weight_threshold
-    kept = (weights * seen)[..., None]
-
     appearance = field.basis(_grid_sample(field.appearance, points[seen]))
-    decoded = appearance
+    return _Samples(seen, (weights * seen)[..., None], points[seen], appearance, weights.sum(1))
+
+
+def _feature(model: Segmentation, samples: _Samples) -> Tensor:
+    decoded = samples.appearance
     for layer in model.head.layers:
         decoded = layer(decoded)
-    features = points.new_zeros(*seen.shape, decoded.shape[1])
-    features[seen] = decoded
-    feature = torch.sum(kept * features, dim=1)
-
-    selection = model.scale_weights.expand(len(origins), -1)
-    if model.selection is not None:
-        values = points.new_zeros(*seen.shape, selection.shape[1])
-        values[seen] = model.selection.basis(_grid_sample(model.selection.volume, points[seen]))
-        selection = torch.sum(kept * values, dim=1).softmax(-1)
-    color = _color(model, appearance, seen, kept, weights.sum(1), directions)
-    return _Rendered(color, feature, selection)
+    return _composite(samples, decoded)
 
 
-def _color(
-    model: Segmentation,
-    appearance: Tensor,
-    seen: Tensor,
-    kept: Tensor,
-    opacity: Tensor,
-    directions: Tensor,
-) -> Tensor:
+def _selection(model: Segmentation, samples: _Samples) -> Tensor:
+    if model.selection is None:
+        return model.scale_weights.expand(len(samples.seen), -1)
+    values = model.selection.basis(_grid_sample(model.selection.volume, samples.points))
+    return _composite(samples, values).softmax(-1)
+
+
+def _color(model: Segmentation, samples: _Samples, directions: Tensor) -> Tensor:
     field = model.field
-    per_sample = field.config.shading == "sample"
-    if per_sample:
-        along = directions[:, None].expand(*seen.shape, 3)
-        appearance = field.colors(appearance, along[seen])
-    dense = kept.new_zeros(*seen.shape, appearance.shape[1])
-    dense[seen] = appearance
-    sums = torch.sum(kept * dense, dim=1)
-    if per_sample:
-        return sums
-    return field.colors(sums / kept.sum(1).clamp(min=1e-6), directions) * opacity[:, None]
+    if field.config.shading == "sample":
+        along = directions[:, None].expand(*samples.seen.shape, 3)[samples.seen]
+        return _composite(samples, field.colors(samples.appearance, along))
+    mean = _composite(samples, samples.appearance) / samples.kept.sum(1).clamp(min=1e-6)
+    return field.colors(mean, directions) * samples.opacity[:, None]
+
+
+def _composite(samples: _Samples, values: Tensor) -> Tensor:
+    dense = values.new_zeros(*samples.seen.shape, values.shape[1])
+    dense[samples.seen] = values
+    return torch.sum(samples.kept * dense, dim=1)
 
 
 def _dense_samples(

@@ -1,14 +1,17 @@
 """The benchmark runner: what it finds, what it reports, what it replaces."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import report
-from benchmarks.__main__ import main
+from benchmarks import __main__ as runner
+from benchmarks import page_cache, report
+from benchmarks.__main__ import families, main, run
 from benchmarks.harness import Benchmark, Measurement, Sample, all_benchmarks, timed
+from ovs3d.spill import Spill
 
 
 def measurement(seconds: float, gradient: list[float], peak_mb: float) -> Measurement:
@@ -56,6 +59,68 @@ def test_writing_replaces_named_entries_and_drops_benchmarks_that_are_gone(resul
     table = (results / "RESULTS.md").read_text()
     assert "| b |" in table
     assert "gone" not in table
+
+
+def test_what_was_measured_elsewhere_says_where(results: Path) -> None:
+    entries = [report.summarise(benchmark(n), [], [measurement(1, [1.0], 5)]) for n in "abc"]
+    here = entries[0]["environment"]
+    entries[1]["environment"] = here | {"processor": "abacus", "commit": None}
+    report.write_results(entries[:2], ["a", "b", "c"])
+    report.write_results(entries[2:], ["a", "b", "c"])
+    lines = (results / "RESULTS.md").read_text().splitlines()
+    assert any(line.startswith("Where nothing else") and here["torch"] in line for line in lines)
+    (other,) = (line for line in lines if line.startswith("**b**"))
+    assert "processor abacus" in other
+    assert here["torch"] not in other
+    assert not any("processor" in line for line in lines if line.startswith("**c**"))
+
+
+def test_a_family_is_measured_with_one_form_of_ours_in_alternating_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[tuple[str, str]] = []
+
+    def measure(name: str, form: str) -> Measurement:
+        measured.append((name, form))
+        return measurement({"a": 6, "b": 8}[name] if form == "naive" else 2, [1.0], 5)
+
+    monkeypatch.setattr(runner, "measure", measure)
+    one, two = (replace(benchmark(name), family="same", repeats=2) for name in "ab")
+    (family,) = families({"a": one, "b": two, "c": benchmark("c")}, ["b"])
+    assert [entry["ratio"] for entry in run(family)] == [3, 4]
+    turn = [("a", "naive"), ("b", "naive"), ("a", "ours")]
+    assert measured == turn + turn[::-1]
+
+
+def test_members_of_a_family_have_the_same_form_and_repeats() -> None:
+    known = all_benchmarks()
+    for family in families(known, known):
+        assert len({(id(member.ours), member.repeats) for member in family}) == 1
+
+
+@pytest.mark.skipif(not page_cache.AVAILABLE, reason="reads /proc")
+def test_dropped_pages_of_scratch_files_come_from_the_disk_again(tmp_path: Path) -> None:
+    spill = Spill(torch.device("cpu"), 0, tmp_path)
+    expected = torch.arange(1_000_000)
+    (mapped,) = spill.collect([(expected,)])
+    before = page_cache.megabytes_read()
+    assert torch.equal(mapped, expected)
+    assert page_cache.megabytes_read() - before < 1
+    page_cache.drop(tmp_path)
+    assert torch.equal(mapped, expected)
+    # A scratch folder in memory has no disk to come from.
+    assert page_cache.megabytes_read() - before > 7 or _in_memory(tmp_path)
+    page_cache.drop(tmp_path)
+    page_cache.fill(tmp_path)
+    before = page_cache.megabytes_read()
+    assert torch.equal(mapped, expected)
+    assert page_cache.megabytes_read() - before < 1
+
+
+def _in_memory(folder: Path) -> bool:
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    above = [mount for mount in mounts if folder.is_relative_to(mount[0])]
+    return max(above, key=lambda mount: len(mount[0]))[1] in ("tmpfs", "overlay")
 
 
 def test_unknown_benchmark_is_named_with_those_there_are(

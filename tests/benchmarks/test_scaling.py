@@ -36,7 +36,7 @@ def test_writing_keeps_other_curves_and_draws_all(
 
     def entry(stage: str, seconds: float) -> dict[str, object]:
         points = {"values": [10, 40], "seconds": [seconds, seconds], "peak_mb": [5.0, 6.0]}
-        rest = {"growth": 0.25, "remark": "because"}
+        rest = {"growth": 0.25, "remark": "because", "environment": {"processor": stage}}
         return {"stage": stage, "driver": "labels", **points, **rest}
 
     write_curves([entry("distill", 1), entry("clip", 2)])
@@ -44,6 +44,7 @@ def test_writing_keeps_other_curves_and_draws_all(
     written = json.loads((tmp_path / "SCALING").read_text())["curves"]
     assert [(e["stage"], e["seconds"][0]) for e in written] == [("clip", 2), ("distill", 3)]
     assert "| distill | labels | 10, 40 | 3, 3 |" in (tmp_path / "TABLE").read_text()
+    assert "because, processor distill |" in (tmp_path / "TABLE").read_text()
     with Image.open(tmp_path / "scaling.png") as picture:
         assert picture.width > picture.height
 
