@@ -11,10 +11,9 @@ To add benchmarks, write one file `benchmarks/cases/<topic>.py` with a tuple `BE
 
 Naive forms that tests use as oracles as well belong in `benchmarks/naive/`, written as plainly as
 the paper states them. Every form runs in a process of its own, in turn (naive, ours, ours, naive,
-...), `repeats` times, with the same environment; the medians count. Benchmarks of one `family` have
-the same `ours`, which is measured once for all of them. Peak memory is what the process's
-resident set grows beyond its size after `setup`. Results go to `benchmarks/results.json` and
-`benchmarks/RESULTS.md`; naming some benchmarks replaces only their entries.
+...), `repeats` times, with the same environment; the medians count. Peak memory is what the
+process's resident set grows beyond its size after `setup`. Results go to `benchmarks/results.json`
+and `benchmarks/RESULTS.md`; naming some benchmarks replaces only their entries.
 
 How a stage grows with what drives it is measured by `python -m benchmarks.scaling [stage ...]`; see
 there for adding a curve.

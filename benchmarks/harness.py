@@ -52,7 +52,6 @@ class Benchmark:
         naive: None where there is nothing to compare with.
         ours: the form that the library has.
         repeats: processes per form.
-        family: benchmarks of one family have the same `ours`, measured once for all of them.
     """
 
     name: str
@@ -62,7 +61,6 @@ class Benchmark:
     naive: Callable[[Any], Sample] | None
     ours: Callable[[Any], Sample]
     repeats: int
-    family: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +91,24 @@ def all_benchmarks() -> dict[str, Benchmark]:
 
 def timed(work: Callable[[], Any], calls: int = 1, warmup: int = 1) -> float:
     """Return the median seconds of some calls, after `warmup` calls that do not count."""
+    return timed_with_cpu(work, calls, warmup)[0]
+
+
+def timed_with_cpu(work: Callable[[], Any], calls: int, warmup: int = 1) -> tuple[float, float]:
+    """Return the median seconds, and those of all processors together, as `timed` does.
+
+    What processors did for this process counts alone, so that other work on the machine, which
+    makes it wait, hardly changes the second figure.
+    """
     for _ in range(warmup):
         work()
-    seconds = []
+    seconds, cpu_seconds = [], []
     for _ in range(calls):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         work()
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+        cpu_seconds.append(time.process_time() - cpu_start)
+    return statistics.median(seconds), statistics.median(cpu_seconds)
 
 
 def measure(name: str, form: FormName) -> Measurement:

@@ -24,10 +24,11 @@ _INTRODUCTION = """\
 # Benchmarks
 
 Written by `make bench`; do not edit. Both forms run in turn, each time in a process of its own, on
-the same inputs and with the same settings. Seconds are medians over the repeats. Memory is what the
-resident set of the process grows at its peak beyond its size after the inputs were loaded, the
-largest of the repeats. Difference is the largest of any loss or gradient, relative to the largest
-magnitude of that loss or gradient.
+the same inputs and with the same settings. Seconds are medians over the repeats; CPU seconds are
+those of all processors together, on which other work on the machine has little influence. Memory is
+what the resident set of the process grows at its peak beyond its size after the inputs were loaded,
+the largest of the repeats. Difference is the largest of any loss or gradient, relative to the
+largest magnitude of that loss or gradient.
 """
 
 

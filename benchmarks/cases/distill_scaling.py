@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from benchmarks.distillation import Inputs, mean_iteration
+from benchmarks.distillation import mean_iteration
 from benchmarks.harness import Sample, timed
 from benchmarks.scaling import Curve
-from benchmarks.synthetic import Sizes, make_distiller, make_scene
+from benchmarks.synthetic import Scene, Sizes, make_distiller, make_scene
 from ovs3d.features.windows import lattice
 from ovs3d.params import DistillParams
 
@@ -22,24 +22,24 @@ _PARAMS = DistillParams.model_validate(
 )
 
 
-def setup(change: Callable[[int], dict[str, Any]], value: int) -> Inputs:
+def setup(change: Callable[[int], dict[str, Any]], value: int) -> Scene:
     """Make a scene of which one size differs from the others' common base."""
-    return Inputs(make_scene(replace(_BASE, **change(value)), _PARAMS), _PARAMS)
+    return make_scene(replace(_BASE, **change(value)), _PARAMS)
 
 
-def iterate(inputs: Inputs) -> Sample:
+def iterate(scene: Scene) -> Sample:
     """Bake, then measure the mean iteration of the schedule."""
-    distiller = make_distiller(inputs.scene, inputs.params)
+    distiller = make_distiller(scene, _PARAMS)
     notes = {"first phase s": timed(distiller.step, 15, warmup=2)}
     distiller.start_joint_phase()
     notes["joint phase s"] = timed(distiller.step, 15, warmup=2)
-    return Sample(mean_iteration(notes, inputs.params), notes=notes)
+    return Sample(mean_iteration(notes, _PARAMS), notes=notes)
 
 
-def bake(inputs: Inputs) -> Sample:
+def bake(scene: Scene) -> Sample:
     """Measure the baking."""
     start = time.perf_counter()
-    make_distiller(inputs.scene, inputs.params)
+    make_distiller(scene, _PARAMS)
     return Sample(time.perf_counter() - start)
 
 

@@ -22,8 +22,8 @@ from PIL import Image
 from torch.nn import functional
 
 from benchmarks import page_cache
-from benchmarks.distillation import PHASES, mean_iteration
-from benchmarks.harness import Benchmark, Sample, resident_mb, timed
+from benchmarks.distillation import PHASES, figures_of, mean_iteration
+from benchmarks.harness import Benchmark, Sample, resident_mb, timed_with_cpu
 from benchmarks.stores import CLIP_DOWNSCALE, window_attributes
 from benchmarks.synthetic import Sizes, make_cameras, make_field
 from ovs3d.device import make_generator
@@ -70,7 +70,7 @@ def work(gigabytes: float, inputs: Inputs) -> Sample:
     generator = make_generator(1, _CPU)
     text = functional.normalize(torch.randn(SIZES.labels, SIZES.dim, generator=generator), dim=1)
     labels = tuple(f"label {number}" for number in range(SIZES.labels))
-    notes = {}
+    notes: dict[str, float] = {}
     with _scene(inputs, labels, text, gigabytes) as (scene, scratch):
         model = new_segmentation(inputs.field, labels, text, len(_DIVISORS), params, generator)
         pixels = make_pixel_bank(inputs.field, scene, views, DOWNSCALE)
@@ -79,7 +79,7 @@ def work(gigabytes: float, inputs: Inputs) -> Sample:
         for phase in PHASES:
             if phase == "joint":
                 distiller.start_joint_phase()
-            notes[f"{phase} phase s"] = timed(distiller.step, CALLS, warmup=2)
+            notes |= figures_of(phase, *timed_with_cpu(distiller.step, CALLS, warmup=2))
             if page_cache.AVAILABLE:
                 notes |= _without_pages(distiller, scratch, phase)
                 page_cache.fill(scratch)

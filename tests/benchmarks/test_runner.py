@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import __main__ as runner
 from benchmarks import page_cache, report
-from benchmarks.__main__ import families, main, run
+from benchmarks.__main__ import main, run
 from benchmarks.harness import Benchmark, Measurement, Sample, all_benchmarks, timed
 from ovs3d.spill import Spill
 
@@ -75,27 +75,18 @@ def test_what_was_measured_elsewhere_says_where(results: Path) -> None:
     assert not any("processor" in line for line in lines if line.startswith("**c**"))
 
 
-def test_a_family_is_measured_with_one_form_of_ours_in_alternating_order(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    measured: list[tuple[str, str]] = []
+def test_forms_run_in_alternating_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
 
-    def measure(name: str, form: str) -> Measurement:
-        measured.append((name, form))
-        return measurement({"a": 6, "b": 8}[name] if form == "naive" else 2, [1.0], 5)
+    def measure(_name: str, form: str) -> Measurement:
+        measured.append(form)
+        return measurement({"naive": 6, "ours": 2}[form], [1.0], 5)
 
     monkeypatch.setattr(runner, "measure", measure)
-    one, two = (replace(benchmark(name), family="same", repeats=2) for name in "ab")
-    (family,) = families({"a": one, "b": two, "c": benchmark("c")}, ["b"])
-    assert [entry["ratio"] for entry in run(family)] == [3, 4]
-    turn = [("a", "naive"), ("b", "naive"), ("a", "ours")]
-    assert measured == turn + turn[::-1]
-
-
-def test_members_of_a_family_have_the_same_form_and_repeats() -> None:
-    known = all_benchmarks()
-    for family in families(known, known):
-        assert len({(id(member.ours), member.repeats) for member in family}) == 1
+    assert run(replace(benchmark("a"), repeats=3))["ratio"] == 3
+    assert measured == ["naive", "ours", "ours", "naive", "naive", "ours"]
+    run(replace(benchmark("a"), naive=None, repeats=1))
+    assert measured[6:] == ["ours"]
 
 
 @pytest.mark.skipif(not page_cache.AVAILABLE, reason="reads /proc")
