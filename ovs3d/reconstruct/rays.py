@@ -64,7 +64,6 @@ class BatchSampler:
         count: number of rays.
         batch: rays a batch.
         generator: on the device that the numbers shall be on.
-
     """
 
     def __init__(self, count: int, batch: int, generator: torch.Generator) -> None:

@@ -23,7 +23,7 @@ from ovs3d.errors import ParamsError
 from ovs3d.params import Matching, PosesParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import CAMERA_MODELS
-from ovs3d.scene.dataset import Photos, is_upright, load_photo
+from ovs3d.scene.dataset import Photos, file_format, is_upright, load_photo
 from ovs3d.scene.matching import match_descriptors
 from ovs3d.scene.pairs import photo_pairs
 
@@ -33,6 +33,8 @@ _MIN_MODEL = 3
 _VERIFY_CALLS = 20
 # Photos whose descriptors stay on the device.
 _PHOTOS_AT_HAND = 32
+# By Pillow's names, which tell two-image JPEGs of phones apart.
+_READABLE = ("JPEG", "MPO", "PNG")
 
 
 def run_colmap(
@@ -63,7 +65,7 @@ def run_colmap(
     images, database = scratch / "images", scratch / "database.db"
     with quiet():
         names = _prepare_photos(photos, images)
-        _create_database(photos, names, params.camera_model, database)
+        _create_database(photos, names, params.camera_model, images, database)
         _extract(names, params, images, database)
         _match(names, params.matching, seed, database, device)
         model = _map(len(photos), seed, images, database)
@@ -115,24 +117,35 @@ def triangulate_points(
 def _prepare_photos(photos: Photos, images: Path) -> list[str]:
     """Check that every photo decodes and lay them out for COLMAP; return their names there.
 
-    COLMAP ignores the EXIF orientation and cannot take a name with a space in a list of pairs.
+    COLMAP ignores the EXIF orientation, cannot take a name with a space in a list of pairs, and
+    passes over files that it cannot read, a WebP named .jpg for one.
     """
     images.mkdir()
     names = []
-    for view, path in enumerate(photos.paths):
-        pixels = load_photo(path, 1)
-        upright = is_upright(path)
-        names.append(f"{view:06d}{path.suffix.lower() if upright else '.png'}")
-        if upright:
-            (images / names[view]).symlink_to(path.resolve())
-        else:
-            Image.fromarray(pixels.numpy()).save(images / names[view])
+    with progress("decode", len(photos), "photos") as advance:
+        for view, path in enumerate(photos.paths):
+            pixels = load_photo(path, 1)
+            as_is = _readable(path) and is_upright(path)
+            names.append(f"{view:06d}{path.suffix.lower() if as_is else '.png'}")
+            if as_is:
+                (images / names[view]).symlink_to(path.resolve())
+            else:
+                Image.fromarray(pixels.numpy()).save(images / names[view], compress_level=1)
+            advance()
     return names
 
 
-def _create_database(photos: Photos, names: list[str], camera_model: str, database: Path) -> None:
+def _readable(path: Path) -> bool:
+    return file_format(path) in _READABLE
+
+
+def _create_database(
+    photos: Photos, names: list[str], camera_model: str, images: Path, database: Path
+) -> None:
     options = pycolmap.ImageReaderOptions(camera_model=camera_model)
-    guess = pycolmap.infer_camera_from_image(photos.paths[0], options)
+    # A photo that was written anew has lost its EXIF, which holds the focal length.
+    first = photos.paths[0] if _readable(photos.paths[0]) else images / names[0]
+    guess = pycolmap.infer_camera_from_image(first, options)
     camera = pycolmap.Camera.create_from_model_name(
         1, camera_model, guess.mean_focal_length(), photos.width, photos.height
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from ovs3d.errors import SceneError
@@ -26,6 +26,16 @@ DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
+# What turns a photo upright, by the value of its tag; no turn for any other value.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _SIDEWAYS = (5, 6, 7, 8)
 
 
@@ -100,7 +110,9 @@ def load_photo(path: Path, downscale: int) -> Tensor:
         SceneError: the file cannot be decoded, or nothing is left of it.
     """
     with _opened(path) as file:
-        photo = ImageOps.exif_transpose(file).convert("RGB")
+        turn = _TURNS.get(_orientation(file))
+        stored = eight_bits(file).convert("RGB")
+        photo = stored if turn is None else stored.transpose(turn)
     width, height = photo.width // downscale, photo.height // downscale
     if not width or not height:
         raise SceneError(
@@ -109,6 +121,20 @@ def load_photo(path: Path, downscale: int) -> Tensor:
     if downscale > 1:
         photo = photo.reduce(downscale, box=(0, 0, width * downscale, height * downscale))
     return torch.from_numpy(np.array(photo))
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Scale a picture of 16-bit grey values to 8 bits; Pillow would cut them off at 255.
+
+    Raises:
+        ValueError: nothing tells which of its numbers is white.
+    """
+    if image.mode == "F":
+        raise ValueError("grey values that are no integers; save it with 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return image
+    scaled = np.asarray(image).clip(0, 65535) / 257
+    return Image.fromarray(scaled.round().astype(np.uint8))
 
 
 def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -126,7 +152,17 @@ def is_upright(path: Path) -> bool:
         SceneError: the file is no image.
     """
     with _opened(path) as file:
-        return _orientation(file) == _UPRIGHT
+        return _orientation(file) not in _TURNS
+
+
+def file_format(path: Path) -> str | None:
+    """Return Pillow's name for the format of a photo, whatever the name of the file says.
+
+    Raises:
+        SceneError: the file is no image.
+    """
+    with _opened(path) as file:
+        return file.format
 
 
 def read_labels(classes_txt: Path) -> tuple[str, ...]:
@@ -268,7 +304,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _orientation(file: Image.Image) -> int:
-    return int(file.getexif().get(_ORIENTATION_TAG, _UPRIGHT))
+    # Not the method of PNG files, which decodes all pixels to look for a tag behind them.
+    tags = Image.Image.getexif(file)
+    return int(tags.get(_ORIENTATION_TAG, _UPRIGHT))
 
 
 def _view_index(folder: Path, count: int) -> int:

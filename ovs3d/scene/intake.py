@@ -9,7 +9,13 @@ from PIL import Image, ImageOps
 
 from ovs3d.errors import SceneError
 from ovs3d.progress import progress
-from ovs3d.scene.dataset import DECODE_ERRORS, PHOTO_SUFFIXES, same_shape, unreadable
+from ovs3d.scene.dataset import (
+    DECODE_ERRORS,
+    PHOTO_SUFFIXES,
+    eight_bits,
+    same_shape,
+    unreadable,
+)
 from ovs3d.scene.sharpness import look_at_photo
 from ovs3d.scene.undistort import Undistortion
 
@@ -139,7 +145,7 @@ def _convert(path: Path, target: Path) -> None:
 def _rewrite(path: Path, target: Path, change: Undistortion | None) -> None:
     try:
         with Image.open(path) as file:
-            photo = file.convert("RGB")
+            photo = eight_bits(file).convert("RGB")
     except DECODE_ERRORS as error:
         raise unreadable(path, error) from None
     redrawn = photo if change is None else change.redraw(photo)

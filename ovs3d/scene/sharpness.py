@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovs3d.scene.dataset import DECODE_ERRORS, unreadable
+from ovs3d.scene.dataset import DECODE_ERRORS, eight_bits, unreadable
 
 SIDE = 512
 """Pixels of the shorter side at which sharpness is measured; finer detail is mostly noise."""
@@ -29,7 +29,7 @@ class Look:
 def look(image: Image.Image) -> Look:
     """Measure a picture."""
     shrink = max(1, min(image.size) // SIDE)
-    grey = image.convert("L").reduce(shrink)
+    grey = eight_bits(image).convert("L").reduce(shrink)
     pixels = np.asarray(grey, dtype=np.float32)
     laplacian = (
         pixels[:-2, 1:-1]

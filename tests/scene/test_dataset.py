@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ovs3d.errors import SceneError
 from ovs3d.scene.dataset import (
@@ -19,6 +19,7 @@ from ovs3d.scene.dataset import (
     read_masks,
     split_views,
 )
+from ovs3d.scene.sharpness import look_at_photo
 from tests.synthetic import LABELS, SyntheticScene
 
 ROTATED_LEFT = 6
@@ -102,6 +103,51 @@ def test_photos_are_turned_upright(tmp_path: Path) -> None:
     # Red was on the left as stored; turned clockwise it is at the top.
     assert pixels[:36, :, 0].min() > 200
     assert pixels[44:, :, 0].max() < 50
+
+
+@pytest.mark.parametrize("tag", [0, 1, 9])
+def test_tags_that_name_no_turn_leave_photos_upright(tmp_path: Path, tag: int) -> None:
+    path = save_photo(tmp_path / "a.png", orientation=tag)
+    assert is_upright(path)
+    assert load_photo(path, 1).shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize("tag", range(2, 9))
+def test_every_turn_is_that_of_the_standard(tmp_path: Path, tag: int) -> None:
+    path = save_photo(tmp_path / "a.png", orientation=tag)
+    with Image.open(path) as file:
+        expected = np.asarray(ImageOps.exif_transpose(file))
+    assert not is_upright(path)
+    assert np.array_equal(load_photo(path, 1).numpy(), expected)
+
+
+def test_open_photos_reads_headers_only(tmp_path: Path) -> None:
+    """Of PNGs too, whose EXIF may come after the pixels; one there is passed over."""
+    noise = np.random.default_rng(0).integers(0, 255, (100, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
+    photos = open_photos(tmp_path)
+    assert (photos.width, photos.height) == (120, 100)
+    with pytest.raises(SceneError, match=r"a\.png: cannot be read as an image"):
+        load_photo(photos.paths[0], 1)
+
+
+def test_sixteen_bits_of_grey_are_scaled_to_eight(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (64, 80), dtype=np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = ROTATED_LEFT
+    Image.fromarray(grey * 257).save(tmp_path / "a.png", exif=exif)
+    loaded = load_photo(tmp_path / "a.png", 1).numpy()
+    assert np.array_equal(loaded, np.rot90(grey, -1)[..., None].repeat(3, axis=2))
+    assert look_at_photo(tmp_path / "a.png").thumbnail.mean() == pytest.approx(127, abs=5)
+
+
+def test_grey_that_is_no_integer_is_refused(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).random((64, 80), dtype=np.float32)
+    Image.fromarray(grey).save(tmp_path / "a.png", format="tiff")
+    with pytest.raises(SceneError, match=r"a\.png: cannot be read as an image \(grey values that"):
+        load_photo(tmp_path / "a.png", 1)
 
 
 def test_load_photo_without_downscale_keeps_every_pixel(

@@ -116,6 +116,13 @@ def test_broken_photo_is_named(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_sixteen_bits_of_grey_survive_being_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((64, 80), 100 * 257, dtype=np.uint16)).save(path)
+    bring_photos({path: "a.png"}, tmp_path / "images", False, {path: None})
+    assert (load_photo(tmp_path / "images/a.png", 1) == 100).all()
+
+
 def test_photos_that_would_get_one_name_are_refused() -> None:
     paths = [Path("p/IMG_1.HEIC"), Path("p/IMG_1.jpg")]
     with pytest.raises(SceneError, match=r"IMG_1\.jpg: would become IMG_1\.jpg, as IMG_1\.HEIC"):

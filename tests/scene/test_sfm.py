@@ -148,6 +148,18 @@ def test_names_with_spaces_and_turned_photos_are_placed(
     assert np.median(positions) < 0.01
 
 
+def test_photos_of_another_format_than_their_names_say_are_placed(
+    copy: Path, tmp_path: Path
+) -> None:
+    """COLMAP cannot read GIF, whatever its name: the first photo and a later one."""
+    for view in (0, 5):
+        with Image.open(copy / f"{view:03d}.png") as file:
+            photo = file.quantize(256)
+        photo.save(copy / f"{view:03d}.png", format="gif")
+    report = reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses", CPU)
+    assert report.missing == ()
+
+
 def test_stray_photos_are_reported_and_left_out(copy: Path, tmp_path: Path) -> None:
     save_noise(copy / "000a.png", seed=0)
     report = reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses", CPU)
