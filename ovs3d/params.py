@@ -1,11 +1,13 @@
 """Typed parameters: `params.yaml` is the only source of numbers; this says what they must be."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from ovs3d.errors import ParamsError
 
@@ -21,6 +23,15 @@ MemoryBudget = Literal["auto"] | PositiveFloat
 """In 10^9 bytes."""
 Shading = Literal["sample", "ray"]
 SectionType = TypeVar("SectionType", bound="Section")
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "string": "a word",
+    "tuple": "a list",
+    "dict": "a section of keys",
+    "model": "a section of keys",
+}
+"""First word of pydantic's name of an error -> what it wants."""
 
 
 class Section(BaseModel):
@@ -292,9 +303,10 @@ def _validate(section: type[SectionType], values: Any, where: str) -> SectionTyp
 
 
 def _one_line(section: type[Section], error: ValidationError, where: str) -> str:
-    first = error.errors()[0]
-    # Union members appear in the location; keys and list positions are what a user can find.
-    keys = [str(part) for part in first["loc"] if not _is_union_tag(part)]
+    errors = error.errors()
+    # A misspelt key is also missing under its right name; what is there says more.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+    keys = _keys(first["loc"])
     dotted = where + (".".join(keys) if where.endswith(": ") else "".join(f".{k}" for k in keys))
     if first["type"] == "extra_forbidden":
         known = _known_keys(section, first["loc"][:-1])
@@ -304,11 +316,20 @@ def _one_line(section: type[Section], error: ValidationError, where: str) -> str
     # The sections' own checks begin with the key that they are about.
     if first["type"] == "value_error":
         return f"{dotted}.{first['ctx']['error']}"
-    return f"{dotted}: {first['msg']}, got {first['input']!r}"
+    # Every member of a union says what it wants.
+    wanted = [_expected(each) for each in errors if _keys(each["loc"]) == keys]
+    return f"{dotted}: expected {' or '.join(dict.fromkeys(wanted))}, got {first['input']!r}"
 
 
-def _is_union_tag(part: int | str) -> bool:
-    return isinstance(part, str) and ("[" in part or part in ("int", "literal"))
+def _expected(error: ErrorDetails) -> str:
+    wanted = _KINDS.get(error["type"].partition("_")[0])
+    return wanted or re.sub("^(Input should be|Tuple should have) ", "", error["msg"])
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    """Return what a user can find, keys and list positions; members of unions are there too."""
+    parts = map(str, location)
+    return [part for part in parts if not part.startswith(("literal[", "constrained-"))]
 
 
 def _known_keys(section: type[Section], location: tuple[int | str, ...]) -> list[str]:

@@ -111,6 +111,11 @@ def test_params_cannot_be_changed_after_loading() -> None:
             id="unknown section of a scene",
         ),
         pytest.param(
+            {"tiny.render.frames": None, "tiny.render.frmaes": 3},
+            r"tiny\.render\.frmaes: unknown key; did you mean 'frames'\?",
+            id="misspelt, so that the right one is missing",
+        ),
+        pytest.param(
             {"tiny.reconstruct.batch": None}, r"tiny\.reconstruct\.batch: missing", id="missing"
         ),
         pytest.param({"tiny.render": None}, r"tiny\.render: missing", id="missing section"),
@@ -138,7 +143,7 @@ def test_params_cannot_be_changed_after_loading() -> None:
         ),
         pytest.param(
             {"tiny.distill.selection": "learnt"},
-            r"tiny\.distill\.selection: .*'learned' or 'mean', got 'learnt'",
+            r"tiny\.distill\.selection: expected 'learned' or 'mean' or a whole number, got 'learnt'",
             id="no such choice in a union",
         ),
         pytest.param(
@@ -153,8 +158,23 @@ def test_params_cannot_be_changed_after_loading() -> None:
         ),
         pytest.param(
             {"tiny.clip_features.batch": "many"},
-            r"tiny\.clip_features\.batch: .*valid integer.*, got 'many'",
+            r"tiny\.clip_features\.batch: expected a whole number, got 'many'",
             id="wrong type",
+        ),
+        pytest.param(
+            {"tiny.reconstruct.lr_decay": "three"},
+            r"tiny\.reconstruct\.lr_decay: expected a number, got 'three'",
+            id="word for a number",
+        ),
+        pytest.param(
+            {"memory_budget": "much"},
+            r"memory_budget: expected 'auto' or a number, got 'much'",
+            id="word for a number in a union",
+        ),
+        pytest.param(
+            {"tiny.poses": [1]},
+            r"tiny\.poses: expected a section of keys, got \[1\]",
+            id="list for a section",
         ),
         pytest.param({"device": "gpu"}, r"params\.yaml: device: .*got 'gpu'", id="shared choice"),
         pytest.param(

@@ -43,7 +43,7 @@ def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="ovs3d", description="3D segmentation by words.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, line) in COMMANDS.items():
-        command = commands.add_parser(name, help=line, description=line.capitalize() + ".")
+        command = commands.add_parser(name, help=line, description=f"{line[0].upper()}{line[1:]}.")
         # Importing all commands would take seconds, most of them for torch.
         if words[:1] == [name]:
             implementation = importlib.import_module(module)

@@ -47,17 +47,17 @@ class DenseReport:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ovs3d export-features`."""
-    parser.add_argument("scene", help="a key of `scenes` in params.yaml")
+    parser.add_argument("name", help="a key of `scenes` in params.yaml")
     parser.add_argument(
         "--dense",
         action="store_true",
-        required=True,
-        help="one float32 vector per pixel: Zarr array [view, scale, y, x, D], gigabytes of it",
+        help="one float32 vector per pixel, the only form there is: a Zarr array [view, scale, y, "
+        "x, D], gigabytes of it",
     )
     parser.add_argument(
         "--out",
         type=Path,
-        help="the Zarr group; data/export_features/SCENE/dense.zarr if not given",
+        help="the Zarr group; data/export_features/NAME/dense.zarr if not given",
     )
 
 
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         Ovs3dError: the scene is unknown, or its feature store is missing or damaged.
     """
-    scene = arguments.scene
+    scene = arguments.name
     params = load_scene_params(Path("params.yaml"), scene)
     out = arguments.out or Path("data/export_features", scene, "dense.zarr")
     store = FeatureStore.open(Path("data/clip_features", scene, "clip.zarr"))

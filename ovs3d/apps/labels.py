@@ -27,19 +27,19 @@ _RIVALS = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ovs3d labels`."""
-    parser.add_argument("scene", help="a key of `scenes` in params.yaml")
+    parser.add_argument("name", help="a key of `scenes` in params.yaml")
     parser.add_argument(
         "--labels", help="comma list to try instead of the scene's labels; nothing is changed"
     )
     parser.add_argument(
         "--views", type=int, nargs="+", help=f"photos by position; {_VIEWS} of them if not given"
     )
-    parser.add_argument("--out", type=Path, help="PNG; data/labels/SCENE.png if not given")
+    parser.add_argument("--out", type=Path, help="PNG; data/labels/NAME.png if not given")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw relevancy maps, print which labels compete, return 0."""
-    scene = arguments.scene
+    scene = arguments.name
     params = load_scene_params(Path("params.yaml"), scene)
     folder = Path("data/raw") / scene
     labels = _labels(arguments.labels, folder)

@@ -23,13 +23,13 @@ _HOUR, _MINUTE = 3600, 60
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ovs3d plan`."""
-    parser.add_argument("scene", help="a key of `scenes` in params.yaml")
+    parser.add_argument("name", help="a key of `scenes` in params.yaml")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the scene costs, stage by stage; return 0."""
-    params = load_scene_params(Path("params.yaml"), arguments.scene)
-    folder = Path("data/raw") / arguments.scene
+    params = load_scene_params(Path("params.yaml"), arguments.name)
+    folder = Path("data/raw") / arguments.name
     photos = open_photos(folder / "images")
     shape = SceneShape(
         photos=len(photos),

@@ -27,7 +27,7 @@ _READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ovs3d verify`."""
-    parser.add_argument("scene", help="a key of `scenes` in params.yaml")
+    parser.add_argument("name", help="a key of `scenes` in params.yaml")
     parser.add_argument("stages", nargs="*", help="only these stages, for example clip_features")
 
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         StoreError: nothing of the scene, or of a stage that is named, was built.
     """
-    problems = verify(Path(), arguments.scene, arguments.stages)
+    problems = verify(Path(), arguments.name, arguments.stages)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -217,10 +217,7 @@ def named_weights(name: str, weights: str) -> tuple[dict[str, Any], Path | None]
         WeightsError: there is no such model, its weights are neither a tag nor a file, or it takes
             a tag to know the activation and the normalisation that a file wants.
     """
-    if name not in open_clip.list_models():
-        raise WeightsError(
-            f"open_clip knows no model '{name}'; nearest: {nearest(name, open_clip.list_models())}"
-        )
+    _check_known(name)
     if known := get_pretrained_cfg(name, weights):
         return known, None
     tags = {tag: get_pretrained_cfg(name, tag) for tag in list_pretrained_tags_by_model(name)}
@@ -239,6 +236,13 @@ def named_weights(name: str, weights: str) -> tuple[dict[str, Any], Path | None]
             f"{file} wants by setting clip_features.weights to TAG@{file}; tags: {', '.join(tags)}"
         )
     return choices[0], file
+
+
+def _check_known(name: str) -> None:
+    if name not in open_clip.list_models():
+        raise WeightsError(
+            f"open_clip knows no model '{name}'; nearest: {nearest(name, open_clip.list_models())}"
+        )
 
 
 def _pretrained_file(name: str, weights: str, tag: dict[str, Any]) -> Path:
@@ -272,9 +276,12 @@ def make_tokenizer(model: str) -> Any:
         model: as for `load_clip`.
 
     Raises:
-        WeightsError: it needs another package or a file that is not on this machine.
+        WeightsError: there is no such model, or its tokenizer needs another package or a file that
+            is not on this machine.
     """
     if not model.endswith(".json"):
+        # open_clip would log a warning and take the tokenizer of another model.
+        _check_known(model)
         with _told(f"{model}: cannot make its tokenizer"):
             return open_clip.get_tokenizer(model)
     text = read_config(Path(model))[0]["text_cfg"]
