@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -217,6 +218,8 @@ class SceneParams(Section):
     device: Device
     memory_budget: MemoryBudget
     split: Split
+    preset: str
+    """Name of what `stages` holds where the scene overrides nothing."""
     test_views: tuple[int, ...]
     stages: Preset
 
@@ -238,24 +241,32 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
     document = _read(path)
     scenes = _scenes(document, path)
     if scene not in scenes:
-        raise ParamsError(f"{path}: no scene '{scene}' under scenes{_nearest(scene, scenes)}")
+        raise ParamsError(f"{path}: no scene '{scene}' under scenes{did_you_mean(scene, scenes)}")
     entry = _validate(SceneEntry, scenes[scene], f"{path}: scenes.{scene}")
     if entry.preset not in preset_names(path):
         presets = preset_names(path)
         raise ParamsError(
             f"{path}: scenes.{scene}.preset is '{entry.preset}', but there is no such preset"
-            f"{_nearest(entry.preset, presets)}"
+            f"{did_you_mean(entry.preset, presets)}"
         )
-    _validate(Preset, document[entry.preset], f"{path}: {entry.preset}")
+    load_preset(path, entry.preset)
     merged = {
         name: _merge(document[entry.preset][name], getattr(entry, name))
         for name in Preset.model_fields
     }
     shared = {key: document[key] for key in _SHARED_KEYS if key in document}
     stages = _validate(Preset, merged, f"{path}: scenes.{scene}")
-    return _validate(
-        SceneParams, {**shared, "test_views": entry.test_views, "stages": stages}, f"{path}: "
-    )
+    own = {"preset": entry.preset, "test_views": entry.test_views, "stages": stages}
+    return _validate(SceneParams, {**shared, **own}, f"{path}: ")
+
+
+def load_preset(path: Path, name: str) -> Preset:
+    """Read a preset of `params.yaml` as it stands there.
+
+    Raises:
+        ParamsError: as `load_scene_params`.
+    """
+    return _validate(Preset, _read(path)[name], f"{path}: {name}")
 
 
 def scene_names(path: Path) -> list[str]:
@@ -310,7 +321,7 @@ def _one_line(section: type[Section], error: ValidationError, where: str) -> str
     dotted = where + (".".join(keys) if where.endswith(": ") else "".join(f".{k}" for k in keys))
     if first["type"] == "extra_forbidden":
         known = _known_keys(section, first["loc"][:-1])
-        return f"{dotted}: unknown key{_nearest(keys[-1], known)}"
+        return f"{dotted}: unknown key{did_you_mean(keys[-1], known)}"
     if first["type"] == "missing":
         return f"{dotted}: missing"
     # The sections' own checks begin with the key that they are about.
@@ -340,7 +351,8 @@ def _known_keys(section: type[Section], location: tuple[int | str, ...]) -> list
     return list(section.model_fields)
 
 
-def _nearest(name: str, known: Any) -> str:
+def did_you_mean(name: str, known: Iterable[Any]) -> str:
+    """Return what to add to a message about an unknown name: the nearest one, or all that are."""
     names = [str(key) for key in known]
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if matches:

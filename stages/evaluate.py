@@ -25,6 +25,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     metrics = evaluate_scene(
         model,
         TestScene(photos, cameras, masks, test),
+        params.stages.clip_features.window_divisors,
         params.stages.evaluate.downscale,
         device,
         arguments.out,
@@ -33,6 +34,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     per_class = {f"iou of {label}": iou for label, iou in metrics["per_class"].items()}
     scored = {"scored on": metrics["protocol"]["text"]}
     summary_table(f"evaluation of {arguments.scene}", {**numbers, **per_class, **scored})
+    print(f"pictures: {arguments.out}/overlays")
 
 
 if __name__ == "__main__":

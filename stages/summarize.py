@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ovs3d.evaluation.summary import METRICS, summarize_scenes, table_rows
+from ovs3d.evaluation.summary import summarize_scenes, table_rows
 from ovs3d.files import write_json
 from ovs3d.params import scene_names
 from ovs3d.progress import plain_console
@@ -26,10 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _summarize(evaluate: Path, out: Path) -> None:
     summary = summarize_scenes(evaluate, scene_names(PARAMS_FILE))
     write_json(out, summary)
-    table = Table("scene", *METRICS, title="scenes", title_justify="left")
-    for line in table_rows(summary):
+    names, *lines = table_rows(summary)
+    table = Table(*names, title="scenes", title_justify="left")
+    for line in lines:
         table.add_row(*line)
     plain_console().print(table)
+    print(f"pictures: {evaluate}/<scene>/overlays; video and point clouds: data/render/<scene>")
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def test_evaluation_elsewhere_is_that_of_the_cpu(
 
     def evaluate(device: torch.device) -> dict[str, Any]:
         model = load_segmentation(segmentation, device)
-        return dict(evaluate_scene(model, inputs, 2, device, tmp_path / device.type))
+        return dict(evaluate_scene(model, inputs, (2, 3), 2, device, tmp_path / device.type))
 
     expected = evaluate(CPU)
     with elsewhere() as device:

@@ -2,13 +2,12 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 from ovs3d.apps import findings
 from ovs3d.apps.findings import Finding, Findings
-from ovs3d.apps.new_scene import PARAMS_FILE, RAW_FOLDER
+from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError
-from ovs3d.params import SceneParams, load_scene_params
+from ovs3d.params import SceneParams, load_preset, load_scene_params
 from ovs3d.scene.dataset import open_photos
 from ovs3d.scene.given_poses import FOLDER
 
@@ -25,7 +24,10 @@ def run(arguments: argparse.Namespace) -> int:
     for finding in found:
         print(f"{finding.level}: {finding.text}")
     errors = sum(finding.level == "error" for finding in found)
-    verdict = "mend the errors first" if errors else "next: dvc repro"
+    # Stages of this scene alone; what they depend on comes along.
+    verdict = (
+        "mend the errors first" if errors else f"next: dvc repro evaluate@{name} render@{name}"
+    )
     counts = f"{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}"
     print(f"scene {name}: {counts}; {verdict}")
     return 1 if errors else 0
@@ -37,10 +39,11 @@ def check_scene(name: str) -> list[Finding]:
         params = load_scene_params(PARAMS_FILE, name)
     except Ovs3dError as error:
         return [Finding("error", str(error))]
-    return findings.gather(_checks(RAW_FOLDER / name, params))
+    return findings.gather(_checks(name, params))
 
 
-def _checks(folder: Path, params: SceneParams) -> Iterator[Findings]:
+def _checks(name: str, params: SceneParams) -> Iterator[Findings]:
+    folder = RAW_FOLDER / name
     images, segmentations, stages = folder / "images", folder / "segmentations", params.stages
     given = images / FOLDER
     yield findings.check_photos(images, given.is_dir(), stages.poses.matching)
@@ -54,7 +57,10 @@ def _checks(folder: Path, params: SceneParams) -> Iterator[Findings]:
         yield findings.check_masks(segmentations, photos, params)
         if given.is_dir():
             yield findings.check_poses(photos, given)
+        preset = load_preset(PARAMS_FILE, params.preset)
+        yield findings.check_downscales(name, photos, params, preset)
         yield findings.check_space(photos, stages, folder)
+    yield findings.check_models(name, stages.clip_features)
     yield from findings.check_machine(params)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.apps.flight import fly_through, write_video
-from ovs3d.apps.point_cloud import sample_points, write_ply
+from ovs3d.apps.point_cloud import sample_points, write_point_cloud
 from ovs3d.evaluation.drawing import legend, save_png
 from ovs3d.evaluation.figures import label_entries, overlay
 from ovs3d.evaluation.palette import label_colors
@@ -33,7 +33,7 @@ class ExportReport:
         """Return the report as rows of a table."""
         return {
             "frames in video.mp4": self.frames,
-            "points in point_cloud.ply": self.points,
+            "points in point_cloud*.ply": self.points,
             "label maps in labels/": self.label_maps,
         }
 
@@ -46,7 +46,7 @@ def export_scene(
     device: torch.device,
     out: Path,
 ) -> ExportReport:
-    """Write `video.mp4`, `preview.png`, `point_cloud.ply`, `labels/<view>.png`, `labels.json`.
+    """Write video, preview, both point clouds, `labels/<view>.png` and `labels.json`.
 
     Args:
         model: the segmentation.
@@ -58,7 +58,7 @@ def export_scene(
     """
     export_video(model, cameras, params, device, out)
     cloud = sample_points(model, cameras, cameras.views, params.points, device)
-    write_ply(out / "point_cloud.ply", cloud, model.labels)
+    write_point_cloud(out, cloud, model.labels)
     with progress("label maps", len(label_views), "views") as advance:
         for view in label_views:
             rendered = segment_view(model, cameras, view, params.downscale, device)

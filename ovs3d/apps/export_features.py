@@ -14,6 +14,7 @@ import torch
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from ovs3d.apps.project import PARAMS_FILE, built
 from ovs3d.device import resolve_device
 from ovs3d.errors import StoreError
 from ovs3d.features.store import FeatureStore
@@ -68,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         Ovs3dError: the scene is unknown, or its feature store is missing or damaged.
     """
     scene = arguments.name
-    params = load_scene_params(Path("params.yaml"), scene)
+    params = load_scene_params(PARAMS_FILE, scene)
     out = arguments.out or Path("data/export_features", scene, "dense.zarr")
-    store = FeatureStore.open(Path("data/clip_features", scene, "clip.zarr"))
+    store = FeatureStore.open(built("clip_features", scene, "clip.zarr"))
     report = export_dense(store, out, resolve_device(params.device))
     summary_table(f"{out}", report.rows())
     return 0

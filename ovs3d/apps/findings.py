@@ -12,13 +12,14 @@ from typing import Literal
 
 import numpy as np
 
+from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
 from ovs3d.device import resolve_device
 from ovs3d.errors import Ovs3dError, SceneError
 from ovs3d.features.available import clip_weights, dino_weights
 from ovs3d.features.clip import make_tokenizer
 from ovs3d.features.prompts import make_prompts
 from ovs3d.features.windows import lattice
-from ovs3d.params import Preset, SceneParams
+from ovs3d.params import ClipFeaturesParams, Preset, SceneParams
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos, open_photos, read_labels, read_masks, split_views
 from ovs3d.scene.given_poses import name_some, read_given
@@ -36,6 +37,9 @@ _LARGE_GRID = 10_000_000
 _LONG_VECTOR = 1024
 """Numbers of the longest usual embedding."""
 _SMALL_PATCH = 8
+_DEMO, _SHIPPED = "demo", "ovs3d-tiny.safetensors"
+_TOO_COARSE = 1.5
+"""Downscales that exceed what fits by more lose what the paper's numbers count on."""
 _RATIO_OF_BYTES = 2.5
 """A store is in DVC's cache too, and Zarr may not compress it."""
 
@@ -161,8 +165,48 @@ def _check_device(params: SceneParams) -> Findings:
     if resolve_device(params.device).type == "cpu" and large:
         yield Finding(
             "warning",
-            "device: no CUDA GPU here; with parameters of this size a CPU takes days, so run the "
-            "scene on a machine that has one",
+            "device: no CUDA GPU here, and parameters of this size want one; `ovs3d plan` tells "
+            "about how long this machine takes",
+        )
+
+
+def check_models(name: str, clip: ClipFeaturesParams) -> Findings:
+    """Look whether the small models that ship are used on what they do not know."""
+    if name != _DEMO and Path(clip.weights).name == _SHIPPED:
+        yield Finding(
+            "warning",
+            f"clip_features: {clip.weights} knows only the rendered objects of the demo and is "
+            f"useless on real photos; those take preset {REAL_PHOTOS}",
+        )
+
+
+def check_downscales(name: str, photos: Photos, params: SceneParams, preset: Preset) -> Findings:
+    """Look whether stages see enough of the photos.
+
+    Args:
+        name: of the scene.
+        photos: of the scene.
+        params: of the scene.
+        preset: of the scene, without what it overrides.
+    """
+    if params.preset != REAL_PHOTOS:
+        return
+    sections = params.stages
+    fitting = fitting_downscales(preset, photos.width, photos.height)
+    overrides = [
+        f"{section}: {{downscale: {wanted}}}"
+        for section, wanted in fitting.items()
+        if getattr(sections, section).downscale > _TOO_COARSE * wanted
+    ]
+    if overrides:
+        sees = " x ".join(
+            str(side // sections.distill.downscale) for side in (photos.width, photos.height)
+        )
+        yield Finding(
+            "warning",
+            f"photos of {photos.width} x {photos.height} are small for these downscales "
+            f"(distillation sees {sees} pixels); set under scenes.{name} in params.yaml: "
+            f"{', '.join(overrides)}",
         )
 
 

@@ -10,10 +10,12 @@ from PIL import Image
 from rich.table import Table
 from torch import Tensor
 
+from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER, built
 from ovs3d.device import resolve_device
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.evaluation.competition import Competition, compete, prompt_figure
 from ovs3d.evaluation.drawing import row, save_png
+from ovs3d.evaluation.figures import scale_names
 from ovs3d.features.clip import load_clip
 from ovs3d.features.store import FeatureStore
 from ovs3d.params import load_scene_params
@@ -40,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Draw relevancy maps, print which labels compete, return 0."""
     scene = arguments.name
-    params = load_scene_params(Path("params.yaml"), scene)
-    folder = Path("data/raw") / scene
+    params = load_scene_params(PARAMS_FILE, scene)
+    folder = RAW_FOLDER / scene
     labels = _labels(arguments.labels, folder)
     photos = open_photos(folder / "images")
-    store = FeatureStore.open(Path("data/clip_features") / scene / "clip.zarr")
+    store = FeatureStore.open(built("clip_features", scene, "clip.zarr"))
     views = arguments.views or choose_views(store.views)
     device = resolve_device(params.device)
     clip = params.stages.clip_features
@@ -56,6 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
     save_png(pictures, out)
     console = plain_console()
     console.print(competition_table(competition, labels))
+    console.print(
+        "wins: share of the pixels where the label's cosine is the largest; margin: mean distance "
+        "to the second there, and below 0.01 or so the labels are hard to tell apart. Nothing may "
+        "win what no label names: add the background."
+    )
     console.print(f"relevancy maps of views {', '.join(map(str, views))}: {out}", soft_wrap=True)
     return 0
 
@@ -85,6 +92,7 @@ def try_labels(
         StoreError: a view is not in the store, or the photos have another size.
     """
     features = store.load(views, text.device)
+    scales = scale_names(store.attributes["window_divisors"])
     cosines, pictures = [], []
     for view in views:
         photo = load_photo(photos.paths[view], store.downscale).numpy()
@@ -94,7 +102,8 @@ def try_labels(
             )
         relevancy = features.relevancy(view, text)
         cosines.append(relevancy.mean(dim=1).flatten(1))
-        pictures.append(prompt_figure(photo, relevancy, labels, f"view {view}"))
+        title = f"view {view}"
+        pictures.append(prompt_figure(photo, relevancy, labels, scales, title))
     return compete(torch.cat(cosines, dim=1), text), row(pictures)
 
 

@@ -7,26 +7,25 @@ import argparse
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovs3d.apps.findings import check_machine, gather
+from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
+from ovs3d.apps.findings import check_machine, check_models, gather
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
-from ovs3d.errors import Ovs3dError, SceneError
+from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
+from ovs3d.errors import Ovs3dError, SceneError, WeightsError
+from ovs3d.features.available import clip_tokenizer
+from ovs3d.features.prompts import make_prompts
 from ovs3d.files import atomic_path
-from ovs3d.params import load_scene_params, preset_names, scene_names
+from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, scene_names
 from ovs3d.progress import summary_table
 from ovs3d.scene import intake
 from ovs3d.scene.dataset import Photos, open_photos, parse_labels, read_labels, read_masks
 from ovs3d.scene.given_poses import FOLDER, GivenPoses
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
 from ovs3d.scene.video import extract_frames
-
-PARAMS_FILE = Path("params.yaml")
-RAW_FOLDER = Path("data/raw")
-REAL_PHOTOS = "paper"
-"""Preset whose models know real photos."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +38,20 @@ class SceneReport:
     masked: tuple[int, ...]
 
     def rows(self) -> dict[str, object]:
-        """Return the report as rows of a table."""
+        """Return the report as rows of a table; what there is none of is left out."""
         given, changes = self.source.given, list(self.source.rewrite.values())
-        return {
+        turned = changes.count(None)
+        rows = {
             "source": f"{self.source.root} ({self.source.format})",
             "photos": f"{len(self.photos)}, {self.photos.width} x {self.photos.height} pixels",
             "poses": f"from {given.origin}" if given else "to be found by COLMAP",
-            "turned as they were posed": changes.count(None),
-            "redrawn without distortion": len(changes) - changes.count(None),
-            "left out (have no pose)": ", ".join(given.without_pose if given else ()) or "none",
+            "turned as they were posed": turned,
+            "redrawn without distortion": len(changes) - turned,
+            "left out (have no pose)": ", ".join(given.without_pose if given else ()),
             "labels": ", ".join(self.labels),
-            "held out (have masks)": ", ".join(map(str, self.masked)) or "none",
+            "held out (have masks)": ", ".join(map(str, self.masked)) or "none, so no mIoU",
         }
+        return {name: value for name, value in rows.items() if value}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,19 +75,29 @@ def run(arguments: argparse.Namespace) -> int:
     if (known or folder.exists()) and not arguments.replace:
         raise SceneError(f"scene '{name}' exists already; choose another name, or say --replace")
     preset = _preset(arguments.preset)
+    params = load_preset(PARAMS_FILE, preset)
     with atomic_path(folder) as temporary:
         report = make_scene(arguments, temporary)
+        _check_length(report.labels, params)
         if not known:
-            entry = entry_lines(name, preset, report.masked)
+            downscales = _downscales(preset, params, report.photos)
+            entry = entry_lines(name, preset, report.masked, downscales)
             content = insert_scene(PARAMS_FILE, entry)
             with atomic_path(PARAMS_FILE) as text:
                 text.write_bytes(content)
-    summary_table(f"scene {name}", report.rows())
+    scene = load_scene_params(PARAMS_FILE, name)
+    rows = {"folder": folder, "preset": scene.preset, **report.rows()}
+    summary_table(f"scene {name}", rows)
     if known:
         print(f"{PARAMS_FILE} had scene '{name}' and stays as it was; look at its test_views.")
-    for finding in gather(check_machine(load_scene_params(PARAMS_FILE, name))):
+    checks = [check_models(name, scene.stages.clip_features), *check_machine(scene)]
+    for finding in gather(checks):
         print(f"{finding.level}: {finding.text}")
-    print(f"next: ovs3d check {name}, then dvc repro")
+    print(
+        f"next: ovs3d check {name}, then dvc repro evaluate@{name} render@{name}\n"
+        "to share the scene, or to queue experiments with it:\n"
+        f"  dvc add {folder}/images && git add {PARAMS_FILE} {folder} && git commit"
+    )
     return 0
 
 
@@ -149,7 +160,28 @@ def _labels(words: str | None, source: Source) -> tuple[str, ...]:
         return read_labels(Path(words))
     if re.search(r"[/\\]|\.txt$", words):
         raise SceneError(f"--labels {words}: no such file")
+    if ";" in words:
+        raise SceneError(f"--labels '{words}': commas separate names, not ';'")
     return parse_labels(words.split(","), "--labels", "name")
+
+
+def _check_length(labels: tuple[str, ...], params: Preset) -> None:
+    """Check that the text tower can read the labels whole, if its tokenizer is at hand."""
+    with suppress(WeightsError):
+        tokenizer = clip_tokenizer(params.clip_features.model)
+        make_prompts(labels, params.distill.templates, tokenizer)
+
+
+def _downscales(preset: str, params: Preset, photos: Photos) -> dict[str, float]:
+    """Choose downscales for the size of the photos, where the preset's do not fit it."""
+    if preset != REAL_PHOTOS:
+        return {}
+    fitting = fitting_downscales(params, photos.width, photos.height)
+    return {
+        section: value
+        for section, value in fitting.items()
+        if value != getattr(params, section).downscale
+    }
 
 
 def _preset(wanted: str | None) -> str:

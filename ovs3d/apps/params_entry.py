@@ -1,7 +1,7 @@
 """Adding a scene to params.yaml as text, so that every byte outside the new entry stays."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,24 @@ def check_name(name: str) -> None:
         raise ParamsError(f"'{name}' cannot name a scene: YAML reads it as a value, not as a word")
 
 
-def entry_lines(name: str, preset: str, test_views: Sequence[int]) -> list[str]:
-    """Write the entry of a scene that takes its preset as it is.
+def entry_lines(
+    name: str, preset: str, test_views: Sequence[int], downscales: Mapping[str, float]
+) -> list[str]:
+    """Write the entry of a scene.
 
     Args:
         name: the scene.
         preset: its preset.
         test_views: its held-out views.
+        downscales: section -> downscale, where it is not the preset's.
 
     Returns:
         Lines without line ends, indented as if `scenes` stood at the margin.
     """
-    sections = [f"{section}: {{}}" for section in Preset.model_fields]
+    sections = [
+        f"{section}: {{{f'downscale: {downscales[section]}' if section in downscales else ''}}}"
+        for section in Preset.model_fields
+    ]
     values = [f"preset: {preset}", f"test_views: [{', '.join(map(str, test_views))}]", *sections]
     return [f"{_INDENT}{name}:", *(f"{_INDENT * 2}{value}" for value in values)]
 

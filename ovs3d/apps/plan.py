@@ -7,11 +7,11 @@ of about two. What they do show is which stage takes the hours, and what does no
 import argparse
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from rich.table import Table
 
 from ovs3d.apps.costs import Costs, SceneShape, scene_costs
+from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.device import resolve_device
 from ovs3d.params import load_scene_params
 from ovs3d.progress import plain_console
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the scene costs, stage by stage; return 0."""
-    params = load_scene_params(Path("params.yaml"), arguments.name)
-    folder = Path("data/raw") / arguments.name
+    params = load_scene_params(PARAMS_FILE, arguments.name)
+    folder = RAW_FOLDER / arguments.name
     photos = open_photos(folder / "images")
     shape = SceneShape(
         photos=len(photos),
@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     console.print(encoder_table(costs))
     console.print(stage_table(costs))
+    console.print("estimates, good to a factor of about two")
     return 0
 
 

@@ -25,7 +25,6 @@ _VERTEX = np.dtype(
         *((axis, "<f4") for axis in "xyz"),
         *((channel, "u1") for channel in ("red", "green", "blue")),
         ("label", "u1"),
-        *((channel, "u1") for channel in ("label_red", "label_green", "label_blue")),
     ]
 )
 _PLY_TYPES = {"f": "float", "u": "uchar"}
@@ -78,18 +77,29 @@ def sample_points(
     return PointCloud(*(np.concatenate(arrays) for arrays in zip(*clouds, strict=True)))
 
 
-def write_ply(path: Path, cloud: PointCloud, labels: Sequence[str]) -> None:
-    """Write a binary PLY: position, colour, label index and the label's colour.
+def write_point_cloud(folder: Path, cloud: PointCloud, labels: Sequence[str]) -> None:
+    """Write `point_cloud.ply`, and `point_cloud_labels.ply` in the colours of the labels."""
+    _write_ply(folder / "point_cloud.ply", cloud, cloud.colors, labels)
+    painted = label_colors(len(labels))[cloud.labels]
+    _write_ply(folder / "point_cloud_labels.ply", cloud, painted, labels)
+
+
+def _write_ply(
+    path: Path, cloud: PointCloud, colors: NDArray[np.uint8], labels: Sequence[str]
+) -> None:
+    """Write a binary PLY: position, colour and label index.
 
     Comment lines of the header name the labels, other than ASCII as backslash escapes.
     """
     vertices = np.zeros(len(cloud), dtype=_VERTEX)
-    label_color = label_colors(len(labels))[cloud.labels]
-    columns = (*cloud.positions.T, *cloud.colors.T, cloud.labels, *label_color.T)
+    columns = (*cloud.positions.T, *colors.T, cloud.labels)
     for name, column in zip(_VERTEX.names or (), columns, strict=True):
         vertices[name] = column
     header = ["ply", "format binary_little_endian 1.0", "comment ovs3d labelled points"]
     header.append("comment coordinates of the unit scene (stage poses): x right, y down, z forward")
+    header.append(
+        "comment point = scale * rotation @ colmap + translation: sfm/transform.json there"
+    )
     header += [f"comment label {index} {label}" for index, label in enumerate(labels)]
     header.append(f"element vertex {len(cloud)}")
     for name in _VERTEX.names or ():

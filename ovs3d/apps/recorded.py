@@ -77,15 +77,13 @@ class Project:
         """Read an output and say where it differs from what is recorded.
 
         Args:
-            output: to read.
+            output: to read; it is there.
             advance: called after each file.
 
         Returns:
             One line per missing, changed or additional file: what is wrong and what to do.
         """
         path = self.root / output.path
-        if not path.exists():
-            return [f"{output.path}: is missing; {self._fetch(output, output.md5)}"]
         if not output.md5.endswith(".dir"):
             found = _md5(path)
             advance()

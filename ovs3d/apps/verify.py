@@ -7,13 +7,16 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ovs3d.apps.project import PARAMS_FILE
 from ovs3d.apps.recorded import Output, Project, read_lock
 from ovs3d.distill.model import KIND as SEGMENTATION_KIND
 from ovs3d.errors import Ovs3dError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field.checkpoint import FIELD_KIND, load_tensors
+from ovs3d.params import Preset, did_you_mean, scene_names
 from ovs3d.progress import plain_console, progress
 from ovs3d.scene.cameras import load_cameras
+from ovs3d.scene.given_poses import name_some
 
 _READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "poses": ("cameras.json", load_cameras),
@@ -35,9 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Check a scene; return 1 if anything is wrong with it.
 
     Raises:
-        StoreError: nothing of the scene, or of a stage that is named, was built.
+        StoreError: there is no such scene or stage, or nothing of it was built.
     """
-    problems = verify(Path(), arguments.name, arguments.stages)
+    scene, stages = arguments.name, list(Preset.model_fields)
+    scenes = scene_names(PARAMS_FILE)
+    if scene not in scenes:
+        raise StoreError(f"no scene '{scene}' in {PARAMS_FILE}{did_you_mean(scene, scenes)}")
+    for stage in arguments.stages:
+        if stage not in stages:
+            raise StoreError(f"no stage '{stage}'{did_you_mean(stage, stages)}")
+    problems = verify(Path(), scene, arguments.stages)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
@@ -65,19 +75,28 @@ def verify(root: Path, scene: str, only: Sequence[str]) -> list[str]:
     project = Project(root)
     table = Table("stage", "files", "MB", "", title=f"outputs of {scene}", title_justify="left")
     chosen = {stage: built[stage] for stage in built if not only or stage in only}
-    found = []
+    found, lost = [], []
     with progress("verify", sum(map(_files, chosen.values())), "files") as advance:
         for stage, outputs in chosen.items():
-            problems = [line for out in outputs for line in project.differences(out, advance)]
-            if not problems and stage in _READERS:
+            here = [output for output in outputs if (root / output.path).exists()]
+            lost += [output.path for output in outputs if output not in here]
+            problems = [line for out in here for line in project.differences(out, advance)]
+            if not problems and here == outputs and stage in _READERS:
                 # As recorded, but is it sound, and of a version that this code reads?
                 name, read = _READERS[stage]
                 problems = _try(read, root / "data" / stage / scene / name)
             found += problems
             size = sum(output.size for output in outputs) / 1e6
-            verdict = f"{len(problems)} wrong" if problems else "as recorded"
+            verdict = "as recorded" if here == outputs else "missing"
+            if problems:
+                verdict = f"{len(problems)} wrong"
             table.add_row(stage, str(_files(outputs)), f"{size:.1f}", verdict)
     plain_console().print(table)
+    if lost:
+        found.append(
+            f"missing: {name_some(lost)}; get them with `dvc checkout` (from this machine's "
+            "cache), `dvc pull` (from the team's remote) or `dvc repro` (made again)"
+        )
     return found
 
 

@@ -1,5 +1,6 @@
 """Which labels compete for the same pixels, judged by CLIP features alone, before any training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,11 @@ def compete(cosines: Tensor, text: Tensor) -> Competition:
 
 
 def prompt_figure(
-    photo: NDArray[np.uint8], relevancy: Tensor, labels: tuple[str, ...], title: str
+    photo: NDArray[np.uint8],
+    relevancy: Tensor,
+    labels: Sequence[str],
+    scales: Sequence[str],
+    title: str,
 ) -> Image.Image:
     """Draw the relevancy of every label at every scale, as the losses see it, below the photo.
 
@@ -67,6 +72,7 @@ def prompt_figure(
         photo: `[h, w, 3]`.
         relevancy: `[C, N_s, h, w]` cosines.
         labels: names of the C labels.
+        scales: names of the N_s scales.
         title: of the photo.
     """
     mean = relevancy.mean(dim=1)
@@ -83,8 +89,8 @@ def prompt_figure(
     maps = normalise_relevancy(relevancy).cpu().numpy()
     for index, label in enumerate(labels):
         titles = [
-            f"{label}, scale {scale + 1}: {float(cosines.min()):.2f} to {float(cosines.max()):.2f}"
-            for scale, cosines in enumerate(relevancy[index])
+            f"{label}, {scale}: {float(cosines.min()):.2f} to {float(cosines.max()):.2f}"
+            for scale, cosines in zip(scales, relevancy[index], strict=True)
         ]
         rows.append(
             row([panel(viridis(values), t) for values, t in zip(maps[index], titles, strict=True)])

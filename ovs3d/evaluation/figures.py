@@ -48,6 +48,14 @@ def label_entries(labels: Sequence[str]) -> list[tuple[str, Color]]:
     return [(label, (r, g, b)) for label, (r, g, b) in zip(labels, colors, strict=True)]
 
 
+def scale_names(divisors: Sequence[float]) -> list[str]:
+    """Name scales by the side of their windows, as a part of the shorter side s of the photo.
+
+    The index in brackets is the one that `distill.selection` takes.
+    """
+    return [f"s/{divisor:g} ({index})" for index, divisor in enumerate(divisors)]
+
+
 def overlay(
     picture: NDArray[np.uint8], label_map: NDArray[np.uint8], count: int
 ) -> NDArray[np.uint8]:
@@ -94,15 +102,17 @@ def comparison(
     return framed(stack([pictures, legend(entries, pictures.width)]))
 
 
-def selection_figure(photo: NDArray[np.uint8], selection: NDArray[np.float32]) -> Image.Image:
+def selection_figure(
+    photo: NDArray[np.uint8], selection: NDArray[np.float32], names: Sequence[str]
+) -> Image.Image:
     """Draw which scale of windows each pixel listens to.
 
     Args:
         photo: [h, w, 3].
         selection: [h, w, N_s], sums to 1 over the scales.
+        names: of the N_s scales.
     """
-    count = selection.shape[-1]
-    names = [f"scale {scale + 1}" for scale in range(count)]
+    count = len(names)
     chosen = selection.argmax(axis=-1).astype(np.uint8)
     panels = [panel(photo, "photo"), panel(overlay(photo, chosen, count), "chosen scale")]
     shares = selection.reshape(-1, count).mean(axis=0)

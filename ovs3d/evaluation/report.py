@@ -127,13 +127,19 @@ def choose_test_views(
 
 
 def evaluate_scene(
-    model: Segmenter, scene: TestScene, downscale: int, device: torch.device, out: Path
+    model: Segmenter,
+    scene: TestScene,
+    divisors: Sequence[float],
+    downscale: int,
+    device: torch.device,
+    out: Path,
 ) -> dict[str, Any]:
     """Render, score and picture the test views of a scene.
 
     Args:
         model: the segmentation.
         scene: photos, cameras, masks and the choice of views.
+        divisors: `clip_features.window_divisors`, which name the scales.
         downscale: views are rendered and compared at photo / downscale.
         device: device of the model.
         out: folder for the files that the module's docstring lists.
@@ -141,7 +147,7 @@ def evaluate_scene(
     Returns:
         The content of `metrics.json`.
     """
-    views = scene.test.views
+    views, scales = scene.test.views, figures.scale_names(divisors)
     # The view in which scores can be compared with masks, if there is one.
     shown = next((view for view in views if view in scene.masks), views[0])
     scores: dict[int, ViewScore] = {}
@@ -152,7 +158,10 @@ def evaluate_scene(
             truth = None if mask is None else shrink_labels(mask, downscale)
             rendered = segment_view(model, scene.cameras, view, downscale, device)
             scores[view] = score_view(rendered, photo, truth)
-            _draw_view(rendered, photo, truth, model.labels, view, out)
+            comparison = figures.comparison(photo, truth, rendered.label_map, model.labels)
+            save_png(comparison, out / "overlays" / f"{view:03d}.png")
+            selection = figures.selection_figure(photo, rendered.selection, scales)
+            save_png(selection, out / "selection" / f"{view:03d}.png")
             if view == shown:
                 save_png(
                     figures.logits_figure(photo, rendered.logits, model.labels), out / "logits.png"
@@ -221,20 +230,6 @@ def collect_metrics(
             "text": test.text + unmasked,
         },
     }
-
-
-def _draw_view(
-    rendered: SegmentedView,
-    photo: NDArray[np.uint8],
-    truth: NDArray[np.uint8] | None,
-    labels: Sequence[str],
-    view: int,
-    out: Path,
-) -> None:
-    name = f"{view:03d}.png"
-    comparison = figures.comparison(photo, truth, rendered.label_map, labels)
-    save_png(comparison, out / "overlays" / name)
-    save_png(figures.selection_figure(photo, rendered.selection), out / "selection" / name)
 
 
 def _tidy(numbers: Mapping[str, float | None]) -> dict[str, float]:

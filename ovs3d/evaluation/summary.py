@@ -7,7 +7,15 @@ from typing import Any
 
 from ovs3d.errors import StoreError
 
-METRICS = ("miou", "accuracy", "psnr", "ssim", "miou_uncovered_wrong", "accuracy_uncovered_wrong")
+METRICS = {
+    "miou": "mIoU",
+    "accuracy": "accuracy",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "miou_uncovered_wrong": "mIoU, gaps wrong",
+    "accuracy_uncovered_wrong": "accuracy, gaps wrong",
+}
+"""In `metrics.json` -> in a table; gaps are the pixels that no mask covers."""
 
 
 def summarize_scenes(evaluate: Path, scenes: Sequence[str]) -> dict[str, Any]:
@@ -34,13 +42,21 @@ def summarize_scenes(evaluate: Path, scenes: Sequence[str]) -> dict[str, Any]:
 
 
 def table_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Lay out a summary as lines of text: scene, then each of `METRICS`; the mean comes last."""
-    lines = [(scene, *_cells(row)) for scene, row in summary["scenes"].items()]
-    return [*lines, ("mean", *_cells(summary))]
+    """Lay out a summary as lines of text: names of the columns, a line per scene, their mean.
 
-
-def _cells(row: Mapping[str, float]) -> list[str]:
-    return [f"{row[metric]:.4g}" if metric in row else "-" for metric in METRICS]
+    Metrics that no scene has are left out, those in which gaps count as wrong where that changes
+    nothing, and the mean of a single scene.
+    """
+    lines = {**summary["scenes"], "mean": summary}
+    if len(lines) == 2:
+        del lines["mean"]
+    columns: dict[str, tuple[str, ...]] = {}
+    for metric in METRICS:
+        cells = tuple(f"{line[metric]:.4g}" if metric in line else "-" for line in lines.values())
+        if set(cells) != {"-"} and cells != columns.get(metric.removesuffix("_uncovered_wrong")):
+            columns[metric] = cells
+    names = [METRICS[metric] for metric in columns]
+    return [("scene", *names), *zip(lines, *columns.values(), strict=True)]
 
 
 def _read(path: Path) -> dict[str, float]:

@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from ovs3d.apps import findings
 from ovs3d.apps.cli import main
+from ovs3d.params import load_scene_params
 from tests.closure import ROOT
 from tests.scene.formats import make_truth, write_llff
 from tests.synthetic import LABELS, SyntheticScene, make_scene
@@ -174,10 +175,17 @@ def check(capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
     return code, capsys.readouterr().out.splitlines()
 
 
-def test_a_good_scene_has_no_findings(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_good_scene_has_no_findings_but_its_models(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, lines = check(capsys)
-    assert (code, lines) == (0, ["scene boxes: no errors, no warnings; next: dvc repro"])
-    assert project.exists()
+    assert code == 0
+    assert re.search(r"^warning: .*ovs3d-tiny\.safetensors knows only .* demo", lines[0])
+    assert lines[1:] == [
+        "scene boxes: no errors, 1 warning; next: dvc repro evaluate@boxes render@boxes"
+    ]
+    clip = load_scene_params(project / "params.yaml", "boxes").stages.clip_features
+    assert list(findings.check_models("demo", clip)) == []
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

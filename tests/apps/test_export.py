@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ovs3d.apps.export import export_scene, side_by_side, write_label_map
-from ovs3d.apps.point_cloud import PointCloud, sample_points, write_ply
+from ovs3d.apps.point_cloud import PointCloud, sample_points, write_point_cloud
 from ovs3d.evaluation.palette import label_colors
 from ovs3d.evaluation.segment import segment_view
 from ovs3d.params import RenderParams
@@ -57,14 +57,14 @@ def test_points_respect_the_limit_and_cover_the_photo(scene: SyntheticScene, lim
     assert len(np.unique(cloud.positions, axis=0)) == limit
 
 
-def test_write_ply_round_trip(tmp_path: Path) -> None:
+def test_point_cloud_round_trip(tmp_path: Path) -> None:
     cloud = PointCloud(
         np.array([[0.5, -1, 2], [3, 4, 5]], np.float32),
         np.array([[1, 2, 3], [4, 5, 6]], np.uint8),
         np.array([1, 0], np.uint8),
     )
-    write_ply(tmp_path / "a.ply", cloud, ["red apple", "pastel de nata\nãe"])
-    lines, vertices = _read_ply(tmp_path / "a.ply")
+    write_point_cloud(tmp_path, cloud, ["red apple", "pastel de nata\nãe"])
+    lines, vertices = _read_ply(tmp_path / "point_cloud.ply")
     assert lines[:2] == ["ply", "format binary_little_endian 1.0"]
     assert "comment label 0 red apple" in lines
     # A line break in a name must not break the header, nor letters that PLY does not know.
@@ -72,7 +72,9 @@ def test_write_ply_round_trip(tmp_path: Path) -> None:
     assert [vertices[axis].tolist() for axis in "xyz"] == [[0.5, 3], [-1, 4], [2, 5]]
     assert vertices["green"].tolist() == [2, 5]
     assert vertices["label"].tolist() == [1, 0]
-    painted = np.stack([vertices[f"label_{name}"] for name in ("red", "green", "blue")], axis=1)
+    names, vertices = _read_ply(tmp_path / "point_cloud_labels.ply")
+    assert names == lines
+    painted = np.stack([vertices[name] for name in ("red", "green", "blue")], axis=1)
     assert np.array_equal(painted, label_colors(2)[[1, 0]])
 
 
@@ -107,6 +109,7 @@ def test_export_scene_writes_the_same_files_twice(scene: SyntheticScene, tmp_pat
         "labels/001.png",
         "labels/004.png",
         "point_cloud.ply",
+        "point_cloud_labels.ply",
         "preview.png",
         "video.mp4",
     ]

@@ -1,6 +1,7 @@
 """`ovs3d labels` on a small store: the picture, the table, and mistakes in one line."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from rich.console import Console
 from torch.nn.functional import normalize
 
+from ovs3d.apps.cli import main
 from ovs3d.apps.labels import choose_views, competition_table, try_labels
 from ovs3d.errors import StoreError
 from ovs3d.evaluation.competition import compete
@@ -57,6 +59,17 @@ def test_table_starts_with_labels_that_win_nowhere() -> None:
     assert "wins nowhere" in lines[0]
     assert "100.0%" in lines[2]
     assert "floor: 100%, by 0.600" in lines[2]
+
+
+@pytest.mark.parametrize("command", ["labels", "export-features"])
+def test_features_that_are_not_built_are_told_with_the_remedy(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    shutil.copytree(scene_folder, project / "data/raw/demo")
+    assert main([command, "demo"]) == 1
+    assert capsys.readouterr().err.endswith(
+        "clip.zarr: not built yet; run `dvc repro clip_features@demo`\n"
+    )
 
 
 def test_views_are_spread() -> None:

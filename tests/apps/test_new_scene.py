@@ -30,20 +30,31 @@ def test_a_folder_of_photos_becomes_a_scene(
     assert {f"images/{k}": v for k, v in files(scene_folder / "images").items()} == made
     params = load_scene_params(project / "params.yaml", "garden")
     assert params.test_views == ()
+    # The preset is for photos forty times as wide.
+    assert params.stages.distill.downscale == 1
+    assert params.stages.render.downscale == 1
     told = capsys.readouterr().out
     assert "6, 96 x 72 pixels" in told
-    assert "ovs3d check garden" in told
+    assert "paper" in told
+    assert "none, so no mIoU" in told
+    assert "redrawn" not in told
+    assert "ovs3d check garden, then dvc repro evaluate@garden render@garden" in told
+    assert "dvc add data/raw/garden/images && git add params.yaml data/raw/garden" in told
     # Nothing but params.yaml and the scene.
     assert sorted(path.name for path in project.iterdir()) == ["data", "params.yaml"]
 
 
-def test_masks_come_along_and_their_views_are_held_out(project: Path, scene_folder: Path) -> None:
+def test_masks_come_along_and_their_views_are_held_out(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert new_scene("boxes", scene_folder, "--preset", "tiny") == 0
+    assert "knows only the rendered objects of the demo" in capsys.readouterr().out
     made = files(project / "data/raw/boxes")
     assert made == files(scene_folder)
     entry = yaml.safe_load((project / "params.yaml").read_text())["scenes"]["boxes"]
     assert entry["test_views"] == [1, 4]
     assert entry["preset"] == "tiny"
+    assert entry["distill"] == {}
 
 
 def test_labels_may_come_from_a_file(project: Path, scene_folder: Path) -> None:
@@ -68,6 +79,8 @@ def test_a_video_becomes_a_scene(project: Path) -> None:
         (("new", "{empty}", "--labels", "x"), "no photos in it"),
         (("new", "{photos}"), "no labels; say what is in the scene"),
         (("new", "{photos}", "--labels", "x,,y"), "--labels: name 2 is blank"),
+        (("new", "{photos}", "--labels", "x; y"), "commas separate names, not ';'"),
+        (("new", "{photos}", "--labels", "x, " + "a " * 80), "is too long: with its prompt"),
         (("new", "{photos}", "--labels", "x,X"), "label 'X' is on name 1 already"),
         (("new", "{photos}", "--labels", "lost.txt"), "--labels lost.txt: no such file"),
         (

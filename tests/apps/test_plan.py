@@ -74,5 +74,6 @@ def test_command_prints_the_tables(
     shown = capsys.readouterr().out
     assert "408 + 999 + 1887 windows" in shown
     assert "distill" in shown
+    assert "good to a factor of about two" in shown
     assert cli.main(["plan", "nowhere"]) == 1
     assert capsys.readouterr().err.count("\n") == 1

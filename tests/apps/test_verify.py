@@ -47,6 +47,7 @@ def recorded(scene: SyntheticScene, tmp_path_factory: pytest.TempPathFactory) ->
         for name, outs in OUTPUTS.items()
     }
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    (root / "params.yaml").write_text("scenes: {toy: {}, other: {}}\n")
     run(root, "dvc", "init", "--quiet", "--no-scm")
     run(root, "dvc", "commit", "--quiet", "--force")
     return root
@@ -68,7 +69,7 @@ def verify(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
     """Run `ovs3d verify` on the scene; return its exit code and what it said of problems."""
     code = cli.main(["verify", "toy", *arguments])
     lines = capsys.readouterr().err.splitlines()
-    return code, [line for line in lines if line.startswith(("data", "ovs3d"))]
+    return code, [line for line in lines if line.startswith(("data", "ovs3d", "missing"))]
 
 
 def test_sound_scene_passes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,17 +106,34 @@ def test_every_missing_file_is_named_and_the_remedy_works(
 ) -> None:
     missing = files(project)
     before = {file: file.read_bytes() for file in missing}
+    whole = [out for outs in OUTPUTS.values() for out in outs if (project / out).is_file()]
     for file in missing:
         file.unlink()
     code, lines = verify(capsys)
     assert code == 1
-    assert [line.split(":")[0] for line in sorted(lines)] == [
+    *lines, last = lines
+    assert last.startswith(f"missing: {', '.join(whole)}; get them with `dvc checkout`")
+    assert {line.split(":")[0] for line in lines} == {
         file.relative_to(project).as_posix() for file in missing
-    ]
-    remedies = sorted({line.split("; ")[1] for line in lines})
-    assert remedies == sorted(f"`dvc checkout {out}`" for outs in OUTPUTS.values() for out in outs)
+    } - set(whole)
+    assert {line.split("; ")[1] for line in lines} == {
+        f"`dvc checkout {out}`" for outs in OUTPUTS.values() for out in outs if out not in whole
+    }
     run(project, "dvc", "checkout", *(out for outs in OUTPUTS.values() for out in outs))
     assert {file: file.read_bytes() for file in files(project)} == before
+
+
+def test_clone_without_outputs_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(project / "data")
+    assert cli.main(["verify", "toy"]) == 1
+    told = capsys.readouterr()
+    assert told.out.count("missing") == len(OUTPUTS)
+    (line,) = (line for line in told.err.splitlines() if not line.startswith("verify: "))
+    assert line.startswith("missing: data/")
+    run(project, "dvc", "checkout")
+    assert verify(capsys) == (0, [])
 
 
 def test_deleting_a_file_that_rotted_unseen_and_checking_out_restores_it(
@@ -176,6 +194,9 @@ def test_only_the_named_stages_are_read(project: Path, capsys: pytest.CaptureFix
     ("arguments", "message"),
     [
         (["other"], "dvc.lock: scene other was not built yet; run `dvc repro`"),
+        (["clip_features", "toy"], "no scene 'clip_features' in params.yaml; known: toy, other"),
+        (["toi"], "no scene 'toi' in params.yaml; did you mean 'toy'?"),
+        (["toy", "clip"], "no stage 'clip'; did you mean 'clip_features'?"),
         (["toy", "render"], "dvc.lock: stage render of scene toy was not built yet"),
     ],
 )

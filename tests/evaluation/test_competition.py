@@ -7,6 +7,7 @@ import torch
 from ovs3d.evaluation.competition import compete, prompt_figure
 
 TEXT = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+SCALES = ("s/5 (0)", "s/7 (1)", "s/10 (2)")
 COSINES = torch.tensor(
     [
         [0.9, 0.5, 0.1, 0.3],
@@ -31,8 +32,8 @@ def test_winner_second_and_margin_are_counted_per_label() -> None:
 def test_figure_has_a_row_per_label_and_a_column_per_scale() -> None:
     photo = np.zeros((30, 240, 3), dtype=np.uint8)
     relevancy = torch.rand(4, 3, 30, 240, generator=torch.Generator().manual_seed(0))
-    wide = prompt_figure(photo, relevancy, ("a", "b", "c", "d"), "view 0")
-    low = prompt_figure(photo, relevancy[:2], ("a", "b"), "view 0")
+    wide = prompt_figure(photo, relevancy, ("a", "b", "c", "d"), SCALES, "view 0")
+    low = prompt_figure(photo, relevancy[:2], ("a", "b"), SCALES, "view 0")
     assert wide.width == low.width == 3 * 240 + 2 * 8 + 2 * 8
     # Two labels fewer: two titles, maps and gaps.
     assert wide.height - low.height == 2 * (30 + 22 + 8)

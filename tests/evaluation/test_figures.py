@@ -38,11 +38,15 @@ def test_comparison_without_masks_shows_no_errors() -> None:
 def test_selection_figure_has_a_panel_per_scale() -> None:
     selection = np.zeros((120, 160, 3), np.float32)
     selection[..., 1] = 1.0
-    figure = figures.selection_figure(PHOTO, selection)
+    figure = figures.selection_figure(PHOTO, selection, ["a", "b", "c"])
     assert figure.width == 5 * 320 + 4 * drawing.MARGIN + 2 * drawing.MARGIN
     # Viridis: dark where a scale has no share, bright where it has all.
     assert _count(figure, (68, 1, 84)) >= 2 * 320 * 240
     assert _count(figure, (253, 231, 37)) >= 320 * 240
+
+
+def test_scales_are_named_as_distill_selection_counts_them() -> None:
+    assert figures.scale_names((5.0, 7.5)) == ["s/5 (0)", "s/7.5 (1)"]
 
 
 def test_logits_figure_shares_one_scale() -> None:

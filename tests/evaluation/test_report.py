@@ -74,7 +74,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     test = choose_test_views((1, 4), masks.keys(), scene.cameras.views, "held_out")
     setting = TestScene(photos, scene.cameras, masks, test)
-    return evaluate_scene(OracleSegmentation(), setting, 1, CPU, out)
+    return evaluate_scene(OracleSegmentation(), setting, (5, 7, 10), 1, CPU, out)
 
 
 def _masks(scene: SyntheticScene) -> dict[int, NDArray[np.uint8]]:

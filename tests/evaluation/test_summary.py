@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ovs3d.errors import StoreError
-from ovs3d.evaluation.summary import METRICS, summarize_scenes, table_rows
+from ovs3d.evaluation.summary import summarize_scenes, table_rows
 from ovs3d.files import write_json
 
 BED = {"miou": 0.8, "accuracy": 0.9, "psnr": 25.0, "ssim": 0.8, "per_class": {"cat": 0.8}}
@@ -29,9 +29,22 @@ def test_summarize_scenes_averages_what_there_is(tmp_path: Path) -> None:
         },
     }
     rows = table_rows(summary)
-    assert [row[0] for row in rows] == ["bed", "sofa", "mean"]
-    assert rows[1] == ("sofa", "-", "-", "23", "0.6", "-", "-")
-    assert len(rows[2]) == 1 + len(METRICS)
+    assert rows == [
+        ("scene", "mIoU", "accuracy", "PSNR", "SSIM"),
+        ("bed", "0.8", "0.9", "25", "0.8"),
+        ("sofa", "-", "-", "23", "0.6"),
+        ("mean", "0.8", "0.9", "24", "0.7"),
+    ]
+
+
+def test_table_of_one_scene_has_no_mean_and_no_column_twice() -> None:
+    numbers = {"miou": 0.8, "accuracy": 0.9, "psnr": 25.0, "ssim": 0.75}
+    gaps = {"miou_uncovered_wrong": 0.8, "accuracy_uncovered_wrong": 0.85}
+    rows = table_rows({**numbers, **gaps, "scenes": {"bed": {**numbers, **gaps}}})
+    assert rows == [
+        ("scene", "mIoU", "accuracy", "PSNR", "SSIM", "accuracy, gaps wrong"),
+        ("bed", "0.8", "0.9", "25", "0.75", "0.85"),
+    ]
 
 
 def test_summarize_scenes_of_none_is_empty(tmp_path: Path) -> None:
