@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(competition_table(competition, labels))
     console.print(
         "wins: share of the pixels where the label's cosine is the largest; margin: mean distance "
-        "to the second there, and below 0.01 or so the labels are hard to tell apart. Nothing may "
-        "win what no label names: add the background."
+        "to the second there; small, and the two are hard to tell apart. Nothing may win what no "
+        "label names: add the background."
     )
     console.print(f"relevancy maps of views {', '.join(map(str, views))}: {out}", soft_wrap=True)
     return 0
