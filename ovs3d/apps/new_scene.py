@@ -16,7 +16,7 @@ from ovs3d.apps.findings import check_machine, check_models, gather
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError, SceneError, WeightsError
-from ovs3d.features.available import clip_tokenizer
+from ovs3d.features.clip import make_tokenizer
 from ovs3d.features.prompts import make_prompts
 from ovs3d.files import atomic_path
 from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, scene_names
@@ -168,7 +168,7 @@ def _labels(words: str | None, source: Source) -> tuple[str, ...]:
 def _check_length(labels: tuple[str, ...], params: Preset) -> None:
     """Check that the text tower can read the labels whole, if its tokenizer is at hand."""
     with suppress(WeightsError):
-        tokenizer = clip_tokenizer(params.clip_features.model)
+        tokenizer = make_tokenizer(params.clip_features.model)
         make_prompts(labels, params.distill.templates, tokenizer)
 
 
