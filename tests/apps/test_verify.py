@@ -112,7 +112,7 @@ def test_every_missing_file_is_named_and_the_remedy_works(
     code, lines = verify(capsys)
     assert code == 1
     *lines, last = lines
-    assert last.startswith(f"missing: {', '.join(whole)}; get them with `dvc checkout`")
+    assert last.startswith(f"missing: {', '.join(sorted(whole))}; get them with `dvc checkout`")
     assert {line.split(":")[0] for line in lines} == {
         file.relative_to(project).as_posix() for file in missing
     } - set(whole)
