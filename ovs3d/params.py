@@ -19,6 +19,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Ranks = tuple[PositiveInt, PositiveInt, PositiveInt]
 Device = Literal["auto", "cpu", "cuda"]
 Split = Literal["held_out", "paper"]
+CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
+"""COLMAP's names of the camera models that can be turned into rays, whatever their parameters."""
 Matching = Literal["auto", "exhaustive", "sequential"]
 MemoryBudget = Literal["auto"] | PositiveFloat
 """In 10^9 bytes."""
@@ -44,7 +46,7 @@ class Section(BaseModel):
 class PosesParams(Section):
     """Structure from motion with COLMAP."""
 
-    camera_model: str
+    camera_model: CameraModel
     matching: Matching
     """`auto`: all pairs of few photos; of many, neighbours and those that look alike."""
     max_features: PositiveInt

@@ -142,6 +142,11 @@ def test_params_cannot_be_changed_after_loading() -> None:
             id="no such choice",
         ),
         pytest.param(
+            {"scenes.demo.poses": {"camera_model": "OPENCV_FISHEYE"}},
+            r"scenes\.demo\.poses\.camera_model: .*'SIMPLE_PINHOLE', .* got 'OPENCV_FISHEYE'",
+            id="no such camera model",
+        ),
+        pytest.param(
             {"tiny.distill.selection": "learnt"},
             r"selection: expected 'learned' or 'mean' or a whole number, got 'learnt'",
             id="no such choice in a union",

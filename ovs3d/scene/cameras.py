@@ -23,16 +23,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from ovs3d.errors import PosesError
 from ovs3d.files import write_json
+from ovs3d.params import CameraModel
 
-CAMERA_MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
-"""COLMAP's names of the camera models that can be turned into rays, whatever their parameters."""
+CAMERA_MODELS: tuple[str, ...] = get_args(CameraModel)
 
 _FORMAT = "ovs3d-cameras-2"
 # Newton's method squares the error: from a tenth of the image to 1e-9 px in five steps.

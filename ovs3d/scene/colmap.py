@@ -19,10 +19,8 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.device import to_device
-from ovs3d.errors import ParamsError
 from ovs3d.params import Matching, PosesParams
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import CAMERA_MODELS
 from ovs3d.scene.dataset import Photos, file_format, is_upright, load_photo
 from ovs3d.scene.matching import match_descriptors
 from ovs3d.scene.pairs import photo_pairs
@@ -54,14 +52,8 @@ def run_colmap(
         The id of its image of view v is v + 1.
 
     Raises:
-        ParamsError: the camera model is not supported.
         SceneError: a photo cannot be decoded.
     """
-    if params.camera_model not in CAMERA_MODELS:
-        raise ParamsError(
-            f"poses.camera_model: {params.camera_model} is not supported; use one of "
-            f"{', '.join(CAMERA_MODELS)}"
-        )
     images, database = scratch / "images", scratch / "database.db"
     with quiet():
         names = _prepare_photos(photos, images)

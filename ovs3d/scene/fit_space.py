@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ovs3d.errors import ParamsError
 from ovs3d.scene.cameras import Cameras
 from ovs3d.scene.normalise import focus
 from ovs3d.scene.space import NEAR_PLANE, Space, Triple
@@ -29,7 +30,8 @@ def choose_space(cameras: Cameras, kind: Literal["auto"] | SpaceKind) -> Space:
 
     `auto` takes
 
-    - `ndc` if every ray of every camera faces along the world's +z,
+    - `ndc` if every ray of every camera faces along the world's +z, and the sparse points lie
+      beyond its near plane,
     - else `bounded` if the sparse points lie no farther, along any axis, from the point that the
       cameras look at than the cameras do on average,
     - else `contracted`.
@@ -37,12 +39,23 @@ def choose_space(cameras: Cameras, kind: Literal["auto"] | SpaceKind) -> Space:
     Args:
         cameras: registered cameras, in the unit scene.
         kind: `auto`, or the space to take.
+
+    Raises:
+        ParamsError: `ndc` is asked for, but points lie before its near plane.
     """
     origins, directions = _border_rays(cameras)
+    nearest = float(cameras.points_min[2])
     if kind == "auto":
         forward = directions[:, 2] / directions.norm(dim=1)
-        kind = "ndc" if bool((forward > _MIN_FORWARD).all()) else _around(cameras)
+        faces_forward = bool((forward > _MIN_FORWARD).all())
+        kind = "ndc" if faces_forward and nearest >= NEAR_PLANE else _around(cameras)
     if kind == "ndc":
+        if nearest < NEAR_PLANE:
+            raise ParamsError(
+                "reconstruct.space: ndc is for cameras that face forward, but those of this scene "
+                "look at it from around: it begins at z = "
+                f"{nearest:.2g} and ndc at {NEAR_PLANE:g}; use auto, bounded or contracted"
+            )
         return _fit_ndc(cameras, origins, directions)
     return _fit_box(cameras) if kind == "bounded" else _fit_contracted(cameras)
 
@@ -89,7 +102,11 @@ def _fit_box(cameras: Cameras) -> Space:
 def _fit_contracted(cameras: Cameras) -> Space:
     """Fit the inner box to what the cameras look at, the outer one to all sparse points."""
     middle, distance = _looked_at(cameras)
-    reach = _INNER_SHARE * distance
+    poses = cameras.world_from_camera
+    depth = float(((middle - poses[:, :, 3]) * poses[:, :, 2]).sum(dim=1).mean())
+    # Cameras inside a room look past that point, or away from it: then all that they see is at
+    # least so far from it.
+    reach = max(_INNER_SHARE * distance, cameras.near - depth)
     margin = (cameras.points_max - cameras.points_min) * _BOX_MARGIN
     low = torch.maximum(middle - reach, cameras.points_min - margin)
     high = torch.minimum(middle + reach, cameras.points_max + margin)

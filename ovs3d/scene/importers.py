@@ -11,7 +11,7 @@ from ovs3d.scene.given_poses import GivenPoses, fit_to_photos
 from ovs3d.scene.importers_colmap import model_folders, read_colmap
 from ovs3d.scene.importers_llff import read_llff
 from ovs3d.scene.importers_transforms import read_transforms
-from ovs3d.scene.intake import list_photos
+from ovs3d.scene.intake import SUFFIXES, list_photos
 from ovs3d.scene.undistort import Undistortion
 from ovs3d.scene.video import VIDEO_SUFFIXES
 
@@ -72,6 +72,12 @@ def open_source(root: Path, format_: Format | None) -> Source:
     if given is None:
         photos = tuple(list_photos(_images(root)))
         return Source(found, root, photos, segmentations=segmentations)
+    other = sorted(path for path in given.photos.values() if path.suffix.lower() not in SUFFIXES)
+    if other:
+        raise SceneError(
+            f"{other[0]}: {len(other)} posed photos are of another type than {' '.join(SUFFIXES)}; "
+            f"convert them, and rename them in {given.origin}"
+        )
     rewrite = fit_to_photos(given)
     if segmentations and given.without_pose:
         raise SceneError(

@@ -7,6 +7,7 @@ frames at the top; distortion is OpenCV's.
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ FILE = "transforms.json"
 
 _FISHEYE = "OPENCV_FISHEYE"
 _MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", _FISHEYE)
+_MAX_SIDE = 1 << 20
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 
 
@@ -59,7 +61,7 @@ def read_transforms(file: Path) -> GivenPoses:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise PosesError(f"{file}: no such file") from None
     except (OSError, ValueError) as error:
@@ -76,7 +78,8 @@ def _find_photo(file: Path, number: int, name: str) -> Path:
         raise PosesError(f"{file}: frame number {number}: no file_path")
     path = file.parent / name.replace("\\", "/")
     for candidate in (path, *(path.with_name(path.name + suffix) for suffix in PHOTO_SUFFIXES)):
-        if candidate.is_file():
+        # Unlike `is_file` of a path, also if the name is too long for the file system.
+        if os.path.isfile(candidate):  # noqa: PTH113
             register_heic([candidate])
             return candidate
     raise PosesError(f"{file}: frame {name}: there is no such photo (looked for {path})")
@@ -96,6 +99,8 @@ def _lens(values: Mapping[str, Any], photo: Path, where: str) -> Lens:
         int(_number(values, "w", width, where)),
         int(_number(values, "h", height, where)),
     )
+    if not 1 <= min(width, height) <= max(width, height) < _MAX_SIDE:
+        raise PosesError(f"{where}: w and h are {width} and {height}, expected pixels of a photo")
     angle = _number(values, "camera_angle_x", 0.0, where)
     fx = _number(values, "fl_x", width / 2 / math.tan(angle / 2) if angle else 0.0, where)
     angle = _number(values, "camera_angle_y", 0.0, where)

@@ -21,6 +21,8 @@ from ovs3d.scene.undistort import Undistortion
 
 HEIC_SUFFIXES = (".heic", ".heif")
 """Pillow needs an extra for these, COLMAP cannot read them: they become JPEG."""
+SUFFIXES = (*PHOTO_SUFFIXES, *HEIC_SUFFIXES)
+"""What can become a photo of a scene."""
 
 _JPEG_QUALITY = 95
 
@@ -33,11 +35,10 @@ def list_photos(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise SceneError(f"{folder}: no such folder")
-    suffixes = (*PHOTO_SUFFIXES, *HEIC_SUFFIXES)
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    photos = [path for path in files if path.suffix.lower() in suffixes and path.is_file()]
+    photos = [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not photos:
-        raise SceneError(f"{folder}: no photos in it; expected {' '.join(suffixes)} files")
+        raise SceneError(f"{folder}: no photos in it; expected {' '.join(SUFFIXES)} files")
     register_heic(photos)
     return photos
 

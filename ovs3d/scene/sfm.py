@@ -93,7 +93,6 @@ def reconstruct_poses(
         device: where descriptors are compared; the bytes do not depend on it.
 
     Raises:
-        ParamsError: the camera model is not supported.
         PosesError: too few photos could be placed.
         SceneError: a photo cannot be decoded.
     """
@@ -129,11 +128,12 @@ def _find_model(
     if not folder.is_dir():
         return run_colmap(photos, params, seed, scratch, device)
     model = read_given(folder, photos)
-    if not model.num_points3D():
+    if not model.compute_num_observations():
         model = triangulate_points(photos, model, params, seed, scratch, device)
-    if model.num_points3D() < _MIN_POINTS:
+    seen = sum(point.track.length() > 0 for point in model.points3D.values())
+    if seen < _MIN_POINTS:
         raise PosesError(
-            f"{folder}: only {model.num_points3D()} points of the photos agree with these poses; "
+            f"{folder}: only {seen} points of the photos agree with these poses; "
             "either the poses are not of these photos or follow other axes, or the photos show "
             "too little texture (more poses.max_features may help)"
         )

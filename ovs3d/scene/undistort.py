@@ -15,6 +15,7 @@ from ovs3d.scene.normalise import Array
 # The picture is magnified at most so much, in these steps, until it has no blank border.
 _MAX_ZOOM = 4.0
 _ZOOM_STEPS = 61
+_BAND_ROWS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +33,23 @@ class Undistortion:
     def redraw(self, photo: Image.Image) -> Image.Image:
         """Redraw a photo, bilinearly; a mask (mode L) by its nearest pixels."""
         width, height = photo.size
-        x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-        source = self._source(np.stack([x.ravel(), y.ravel()], axis=1))
-        grid = torch.from_numpy(source / [width, height] * 2 - 1).reshape(1, height, width, 2)
-        pixels = torch.from_numpy(np.atleast_3d(np.asarray(photo)).astype(np.float64))
-        drawn = grid_sample(
-            pixels.permute(2, 0, 1)[None],
-            grid,
-            mode="nearest" if photo.mode == "L" else "bilinear",
-            padding_mode="border",
-            align_corners=False,
-        )
-        result = drawn[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
+        stored = np.atleast_3d(np.asarray(photo))
+        pixels = torch.from_numpy(stored.astype(np.float64)).permute(2, 0, 1)[None]
+        result = np.empty_like(stored)
+        # In bands of rows: the way there takes many times the memory of the pixels.
+        for top in range(0, height, _BAND_ROWS):
+            rows = np.arange(top, min(top + _BAND_ROWS, height))
+            x, y = np.meshgrid(np.arange(width) + 0.5, rows + 0.5)
+            source = self._source(np.stack([x.ravel(), y.ravel()], axis=1))
+            grid = torch.from_numpy(source / [width, height] * 2 - 1)
+            drawn = grid_sample(
+                pixels,
+                grid.reshape(1, len(rows), width, 2),
+                mode="nearest" if photo.mode == "L" else "bilinear",
+                padding_mode="border",
+                align_corners=False,
+            )
+            result[rows] = drawn[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
         return Image.fromarray(result.squeeze(axis=2) if photo.mode == "L" else result)
 
     def move(self, xy: Array) -> Array:

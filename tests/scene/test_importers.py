@@ -72,6 +72,14 @@ def test_points_of_a_model_are_kept(project: Path, bent: Truth, tmp_path: Path) 
     assert report.points == len(lines)
 
 
+@pytest.mark.usefixtures("project")
+def test_transforms_may_begin_with_a_byte_order_mark(plain: Truth, tmp_path: Path) -> None:
+    formats.write_nerfstudio(plain, tmp_path / "source")
+    path = tmp_path / "source/transforms.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert import_scene(tmp_path / "source") == 0
+
+
 def test_masks_of_the_3d_ovs_dataset_are_held_out(
     project: Path, plain: Truth, tmp_path: Path
 ) -> None:
@@ -238,6 +246,26 @@ MISTAKES: dict[str, tuple[str, Callable[[Path], None], str]] = {
         "nerfstudio",
         edit_transforms(lambda content: content["frames"].append(content["frames"][0])),
         "000.png: comes twice",
+    ),
+    "no width": (
+        "nerfstudio",
+        edit_transforms(lambda content: content["frames"][3].update(w=-128)),
+        "003.png: w and h are -128 and 120, expected pixels",
+    ),
+    "huge width": (
+        "nerfstudio",
+        edit_transforms(lambda content: content["frames"][3].update(w=1e30)),
+        "003.png: w and h are 1000000.* expected pixels",
+    ),
+    "zero width": (
+        "nerfstudio",
+        edit_transforms(lambda content: content["frames"][3].update(w=0)),
+        "003.png: w and h are 0 and 120, expected pixels",
+    ),
+    "endless name": (
+        "nerfstudio",
+        edit_transforms(lambda content: content["frames"][3].update(file_path="x" * 300)),
+        "there is no such photo",
     ),
     "no frames": ("nerfstudio", edit_transforms(lambda content: content.clear()), "no frames in"),
     "no JSON": ("nerfstudio", cut("transforms.json"), "cannot be read as JSON"),

@@ -63,3 +63,18 @@ def test_posed_heic_photos_become_jpegs_with_their_poses(
     assert cameras.names == tuple(f"{Path(name).stem}.jpg" for name in plain.names)
     found, _ = cameras.project(4, torch.from_numpy(unit(plain.points)))
     assert np.abs(found.numpy() - plain.project(4)[0]).max() < 1e-3
+
+
+@pytest.mark.usefixtures("project")
+def test_posed_photos_of_another_type_are_named_before_any_is_brought(
+    plain: Truth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    formats.write_colmap_text(plain, tmp_path / "source")
+    path = tmp_path / "source/sparse/0/images.txt"
+    path.write_text(path.read_text().replace(".png", ".webp"))
+    for photo in (tmp_path / "source/images").iterdir():
+        photo.rename(photo.with_suffix(".webp"))
+    assert import_scene(tmp_path / "source") == 1
+    error = capsys.readouterr().err
+    assert "000.webp: 9 posed photos are of another type than .jpg .jpeg .png" in error
+    assert "photos/s" not in error

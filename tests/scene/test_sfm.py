@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ovs3d.errors import ParamsError, PosesError, SceneError
+from ovs3d.errors import PosesError, SceneError
 from ovs3d.params import PosesParams
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos
@@ -219,14 +219,6 @@ def test_cut_off_photo_is_named(copy: Path, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(SceneError, match=r"005\.png: cannot be read as an image"):
         reconstruct_poses(open_photos(copy), PARAMS, 0, tmp_path / "poses", CPU)
-
-
-def test_unsupported_camera_model_is_an_error(images: Path, tmp_path: Path) -> None:
-    params = PARAMS.model_copy(update={"camera_model": "OPENCV_FISHEYE"})
-    with pytest.raises(
-        ParamsError, match=r"OPENCV_FISHEYE is not supported; use one of SIMPLE_PIN"
-    ):
-        reconstruct_poses(open_photos(images), params, 0, tmp_path / "poses", CPU)
 
 
 def test_stage_writes_the_folder_and_tells_mistakes_in_one_line(

@@ -2,12 +2,15 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from ovs3d.errors import ParamsError
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.fit_space import choose_space
+from ovs3d.scene.normalise import unit_scene
 from ovs3d.scene.space import Space
 from tests.synthetic import SyntheticScene
 
@@ -221,3 +224,76 @@ def test_grid_has_cubic_voxels(voxels: int, grid: tuple[int, int, int]) -> None:
 def test_space_survives_json(make: Callable[[], Space]) -> None:
     space = make()
     assert Space.from_dict(json.loads(json.dumps(space.to_dict()))) == space
+
+
+def arc(half_angle: float, elevation: float) -> tuple[Cameras, Tensor]:
+    """Return cameras on an arc around things, brought to the unit scene, and points on these."""
+    angles = torch.deg2rad(torch.linspace(-half_angle, half_angle, 20, dtype=torch.float64))
+    tilt = torch.deg2rad(torch.tensor(elevation, dtype=torch.float64)) * torch.ones_like(angles)
+    forward = torch.stack([-angles.sin(), tilt.tan(), angles.cos()], dim=1)
+    forward /= forward.norm(dim=1, keepdim=True)
+    right = torch.stack([angles.cos(), angles * 0, angles.sin()], dim=1)
+    down = torch.linalg.cross(forward, right)
+    poses = torch.stack([right, down, forward, -4 * forward], dim=2)
+    points = torch.rand(500, 3, generator=torch.Generator().manual_seed(0)).double() * 2 - 1
+    return unit_cameras(poses, points)
+
+
+def unit_cameras(poses: Tensor, points: Tensor) -> tuple[Cameras, Tensor]:
+    """Bring cameras, 40 degrees wide, that all see all points to the unit scene."""
+    seen = [np.arange(len(points))] * len(poses)
+    similarity, bounds = unit_scene(poses.numpy(), points.numpy(), seen)
+    cameras = replace(
+        ring(len(poses)),
+        intrinsics=torch.tensor([[55.0, 55.0, 20.0, 15.0]] * len(poses), dtype=torch.float64),
+        world_from_camera=torch.from_numpy(similarity.poses(poses.numpy())),
+        near=bounds.near,
+        far=bounds.far,
+        points_min=torch.from_numpy(bounds.points_min),
+        points_max=torch.from_numpy(bounds.points_max),
+    )
+    return cameras, torch.from_numpy(similarity.points(points.numpy()))
+
+
+@pytest.mark.parametrize(
+    ("half_angle", "elevation", "kind"),
+    [(40, 0, "ndc"), (46, 0, "bounded"), (50, 15, "bounded"), (55, 30, "bounded")],
+)
+def test_auto_takes_ndc_only_where_the_points_lie_in_it(
+    half_angle: float, elevation: float, kind: str
+) -> None:
+    cameras, points = arc(half_angle, elevation)
+    space = choose_space(cameras, "auto")
+    assert space.kind == kind
+    inside = space.from_world(points).abs().amax(dim=1) <= 1
+    assert inside.double().mean() > 0.95
+    if kind != "ndc":
+        with pytest.raises(ParamsError, match=r"reconstruct\.space: ndc is for cameras that face"):
+            choose_space(cameras, "ndc")
+
+
+def room(facing: float) -> Cameras:
+    """Return cameras on a circle in a room of 6 x 6 m; they look out (1) or across it (-1)."""
+    angles = torch.arange(12, dtype=torch.float64) * (2 * torch.pi / 12)
+    out = torch.stack([angles.sin(), angles * 0, angles.cos()], dim=1)
+    down = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64).expand(12, 3)
+    forward = facing * out
+    poses = torch.stack([torch.linalg.cross(down, forward), down, forward, 0.6 * out], dim=2)
+    return replace(
+        ring(12),
+        world_from_camera=poses,
+        near=3 - facing * 0.6,
+        far=4.0,
+        points_min=torch.tensor([-3.0, -1.3, -3.0], dtype=torch.float64),
+        points_max=torch.tensor([3.0, 1.3, 3.0], dtype=torch.float64),
+    )
+
+
+@pytest.mark.parametrize("facing", [1, -1], ids=["out", "across"])
+def test_a_room_seen_from_its_middle_has_voxels_up_to_its_walls(facing: float) -> None:
+    space = choose_space(room(facing), "auto")
+    assert space.kind == "contracted"
+    walls = space.from_world(torch.tensor([[1.5, 0.0, 0.0], [3.0, 0.0, 0.0]]))
+    voxels = float(walls[1, 0] - walls[0, 0]) / 2 * space.grid(128**3)[0]
+    # A quarter of the room, of which a shell takes its share.
+    assert voxels > 25
