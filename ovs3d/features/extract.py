@@ -1,13 +1,13 @@
 """What both feature extractions share: the pipeline of threads, sizes, and the report."""
 
 import hashlib
-import inspect
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import Tensor
 from ovs3d.device import encoder_workers
 from ovs3d.errors import ParamsError
 from ovs3d.features.view_store import ViewStore
+from ovs3d.files import digest
 from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos
@@ -134,15 +135,31 @@ class ExtractReport:
 
 
 def code_digest(*modules: ModuleType) -> str:
-    """Return the SHA-256 of the source of modules.
+    """Return the SHA-256 of the source of modules, to be called when they are imported.
 
-    It belongs into a store's fingerprint: DVC reruns a stage whose code changed, but keeps the
-    store, which must then not be continued with results of the old code in it.
+    A process that lives long would later find files that hold other code than runs in it.
     """
-    hasher = hashlib.sha256()
-    for module in modules:
-        hasher.update(inspect.getsource(module).encode())
-    return hasher.hexdigest()
+    return hashlib.sha256("".join(map(_source_digest, modules)).encode()).hexdigest()
+
+
+@cache
+def _source_digest(module: ModuleType) -> str:
+    return digest(Path(str(module.__file__)))
+
+
+def made_with(code: str, device: torch.device, *packages: ModuleType) -> dict[str, Any]:
+    """Return attributes of a store that every result depends on, whatever the stage.
+
+    DVC reruns a stage whose code changed, but keeps the store, which must then not be continued
+    with results of the old code in it; no more after an upgrade or on another kind of device.
+
+    Args:
+        code: digest of the code that makes the results.
+        device: where the encoder runs.
+        packages: whose versions matter.
+    """
+    versions = {package.__name__: str(package.__version__) for package in packages}
+    return {"code": code, "device": device.type, "versions": versions}
 
 
 def shrunk_size(photos: Photos, downscale: float, least: int, section: str) -> tuple[int, int]:

@@ -2,15 +2,19 @@
 
 import sys
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import open_clip
+import PIL
+import timm
 import torch
 from numpy.typing import NDArray
 
+from ovs3d import device as devices
 from ovs3d.device import encoder_batch, to_device
-from ovs3d.features import clip, crops, windows
+from ovs3d.features import clip, crops, extract, windows
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract import (
     Extraction,
@@ -19,6 +23,7 @@ from ovs3d.features.extract import (
     Work,
     code_digest,
     extract_here,
+    made_with,
     precision_name,
     shrunk_size,
 )
@@ -28,6 +33,7 @@ from ovs3d.params import ClipFeaturesParams
 from ovs3d.scene import dataset
 from ovs3d.scene.dataset import Photos
 
+_CODE = code_digest(clip, crops, dataset, devices, extract, windows, sys.modules[__name__])
 _SEED_WORDS_OF_PHOTO = 4
 """32-bit words of a photo's digest that seed its windows."""
 
@@ -50,7 +56,7 @@ class ClipWork(Work):
         boxes = np.stack([scene_windows(size, params, self.seed, digests[view]) for view in views])
         batch = encoder_batch(params.batch, device)
         attributes = {
-            "code": _code(),
+            **made_with(_CODE, device, np, open_clip, PIL, timm, torch),
             "encoder_digest": encoder.digest,
             "precision": precision_name(encoder.precision),
             "dim": encoder.dim,
@@ -116,12 +122,6 @@ def extract_clip(
     width, height = filled.store.attributes["size"]
     pixels = len(params.window_divisors) * width * height
     return ExtractReport.of(filled, pixels)
-
-
-@cache
-def _code() -> str:
-    """Return the digest of the code in this process, whatever its files hold by now."""
-    return code_digest(clip, crops, windows, dataset, sys.modules[__name__])
 
 
 def evenly_spaced(count: int, share: float) -> tuple[int, ...]:

@@ -2,15 +2,18 @@
 
 import sys
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
+import PIL
+import timm
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ovs3d import device as devices
 from ovs3d.device import to_device
-from ovs3d.features import dino
+from ovs3d.features import dino, extract
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract import (
     Extraction,
@@ -19,6 +22,7 @@ from ovs3d.features.extract import (
     Work,
     code_digest,
     extract_here,
+    made_with,
     precision_name,
     shrunk_size,
 )
@@ -27,6 +31,8 @@ from ovs3d.files import digest
 from ovs3d.params import DinoFeaturesParams
 from ovs3d.scene import dataset
 from ovs3d.scene.dataset import Photos
+
+_CODE = code_digest(dataset, devices, dino, extract, sys.modules[__name__])
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class DinoWork(Work):
         views = tuple(range(len(photos)))
         width, height = shrunk_size(photos, params.downscale, encoder.patch, "dino_features")
         attributes = {
-            "code": _code(),
+            **made_with(_CODE, device, PIL, timm, torch),
             "encoder_digest": encoder.digest,
             "precision": precision_name(precision),
             "dim": encoder.dim,
@@ -98,12 +104,6 @@ def extract_dino(
     filled = cluster.extract(work, out) if cluster else extract_here(work, device, out)
     width, height = (int(side / params.downscale) for side in (photos.width, photos.height))
     return ExtractReport.of(filled, width * height)
-
-
-@cache
-def _code() -> str:
-    """Return the digest of the code in this process, whatever its files hold by now."""
-    return code_digest(dino, dataset, sys.modules[__name__])
 
 
 def _shrink(photo: Tensor, downscale: float) -> Tensor:

@@ -253,7 +253,7 @@ def test_worker_that_would_make_other_features_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     task, fingerprint = make_task(photos, dino_params, tmp_path / "dino.zarr")
-    monkeypatch.setattr("ovs3d.features.extract_dino._code", lambda: "34")
+    monkeypatch.setattr("ovs3d.features.extract_dino._CODE", "34")
     with pytest.raises(ClusterError, match=r"other features .* \(not the same: code\); give all"):
         cluster_module._make_view(task, fingerprint, 0)
 

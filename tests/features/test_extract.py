@@ -1,25 +1,33 @@
 import shutil
+import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import open_clip
+import PIL
 import pytest
+import timm
 import torch
 
 from ovs3d import device
 from ovs3d.errors import ParamsError, SceneError
+from ovs3d.features import clip, crops, dino, extract, windows
 from ovs3d.features.clip import ClipEncoder, load_clip
 from ovs3d.features.dino import load_dino
-from ovs3d.features.extract import in_order
-from ovs3d.features.extract_clip import evenly_spaced, extract_clip, scene_windows
-from ovs3d.features.extract_dino import extract_dino
+from ovs3d.features.extract import code_digest, in_order
+from ovs3d.features.extract_clip import ClipWork, evenly_spaced, extract_clip, scene_windows
+from ovs3d.features.extract_dino import DinoWork, extract_dino
 from ovs3d.features.pictures import save_token_picture, token_colors
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.features.view_store import ViewStore
 from ovs3d.files import digest
 from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
+from ovs3d.scene import dataset
 from ovs3d.scene.dataset import Photos, load_photo, open_photos
+from tests.devices import elsewhere
 from tests.features.test_store import contents
 from tests.synthetic import make_scene, write_scene
 
@@ -209,6 +217,52 @@ def test_store_of_another_precision_is_started_over(
     assert extract_dino(photos, dino_params, CPU, dino_store).resumed == 0
     assert FeatureStore.open(clip_store).attributes["precision"] == "bfloat16"
     assert TokenStore.open(dino_store).attributes["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize("package", [PIL, open_clip, timm, torch])
+def test_store_of_another_version_of_a_package_is_started_over(
+    photos: Photos,
+    clip_params: ClipFeaturesParams,
+    dino_params: DinoFeaturesParams,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: ModuleType,
+) -> None:
+    few = Photos(photos.paths[:1], photos.width, photos.height)
+    resumed = []
+    for version in (package.__version__, package.__version__, "99.0.0"):
+        monkeypatch.setattr(package, "__version__", version)
+        clip_report = extract_clip(few, clip_params, SEED, CPU, tmp_path / "clip.zarr")
+        dino_report = extract_dino(few, dino_params, CPU, tmp_path / "dino.zarr")
+        resumed.append((clip_report.resumed, dino_report.resumed))
+    assert resumed == [(0, 0), (1, 1), (0, 1 if package is open_clip else 0)]
+
+
+def test_fingerprints_tell_kinds_of_devices_apart(
+    photos: Photos, clip_params: ClipFeaturesParams, dino_params: DinoFeaturesParams
+) -> None:
+    for work in (ClipWork(photos, clip_params, SEED), DinoWork(photos, dino_params)):
+        here = work.prepare(CPU).attributes
+        with elsewhere() as place:
+            there = work.prepare(place).attributes
+        assert {key for key in here if here[key] != there[key]} == {"device"}
+
+
+def test_fingerprints_have_the_code_that_was_imported(
+    photos: Photos,
+    clip_params: ClipFeaturesParams,
+    dino_params: DinoFeaturesParams,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = (dataset, device, extract)
+    clip_code = code_digest(clip, crops, *shared, windows, sys.modules[ClipWork.__module__])
+    dino_code = code_digest(dataset, device, dino, extract, sys.modules[DinoWork.__module__])
+    (tmp_path / "edited.py").write_text("")
+    for module in (clip, dino, *shared):
+        monkeypatch.setattr(module, "__file__", str(tmp_path / "edited.py"))
+    assert ClipWork(photos, clip_params, SEED).prepare(CPU).attributes["code"] == clip_code
+    assert DinoWork(photos, dino_params).prepare(CPU).attributes["code"] == dino_code
 
 
 def test_clip_store_does_not_depend_on_the_number_of_cores(
