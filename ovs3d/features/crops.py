@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 _FLOATS_IN_FLIGHT = 1 << 26
-"""Pixels of padded pieces that a GPU works on at a time: 256 MB."""
+"""Numbers in the largest tensor that a GPU makes on the way: 256 MB."""
 _CUBIC = -0.5
 """The cubic convolution parameter of Pillow and of torch's antialiased resize."""
 
@@ -50,20 +50,16 @@ def _resize_together(photo: Tensor, boxes: Tensor, side: int) -> Tensor:
     """Resize many windows as two batched matrix products, without rounding to bytes."""
     widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     largest = int(torch.maximum(widths, heights).max())
-    smallest = int(torch.minimum(widths, heights).min())
-    # One matrix per window length; a window picks the matrices of its height and width.
-    lengths = torch.arange(smallest, largest + 1, device=photo.device)
-    matrices = _resize_matrices(lengths, side)
     rows = _pad(photo, largest)
     result = photo.new_empty((len(boxes), 3, side, side), dtype=torch.float32)
     # Windows of like shape go together, so that little of a padded piece is padding.
     order = torch.argsort(widths * (largest + 1) + heights, stable=True)
-    for part in torch.split(order, max(1, _FLOATS_IN_FLIGHT // (3 * largest * largest))):
-        wide, high = int(widths[part].max()), int(heights[part].max())
+    for part in torch.split(order, max(1, _FLOATS_IN_FLIGHT // (3 * max(largest, side) ** 2))):
+        vertical = _resize_matrices(heights[part], side)  # [B, side, high]
+        horizontal = _resize_matrices(widths[part], side)  # [B, side, wide]
+        high, wide = vertical.shape[-1], horizontal.shape[-1]
         corners = rows.unfold(0, high, 1).unfold(1, 3 * wide, 3)
         pieces = corners[boxes[part, 1], boxes[part, 0]].float()  # [B, high, wide * 3]
-        vertical = matrices[heights[part] - smallest, :, :high]
-        horizontal = matrices[widths[part] - smallest, :, :wide]
         # Clamped in between too, because Pillow stores the half-way picture in bytes.
         flat = torch.bmm(vertical, pieces).clamp_(0, 255)
         flat = flat.view(len(part), side, wide, 3).permute(0, 3, 1, 2)
@@ -79,14 +75,16 @@ def _resize_matrices(lengths: Tensor, side: int) -> Tensor:
     An output pixel averages the input within two (downscaled) pixels of its centre, weighted by
     the cubic kernel; weights that fall outside the window are dropped and the rest rescaled.
     """
+    # Windows come in few lengths, and those here in fewer.
+    lengths, length_of = torch.unique(lengths, return_inverse=True)
     count = lengths.double()[:, None, None]
-    longest = int(lengths.max())
+    longest = int(lengths[-1])
     output = torch.arange(side, dtype=torch.float64, device=lengths.device)[None, :, None]
     pixel = torch.arange(longest, dtype=torch.float64, device=lengths.device)[None, None, :]
     scale = count / side
     distance = (pixel + 0.5 - (output + 0.5) * scale) / scale.clamp(min=1)
     weights = _cubic(distance) * (pixel < count)
-    return (weights / weights.sum(dim=-1, keepdim=True)).float()
+    return (weights / weights.sum(dim=-1, keepdim=True)).float()[length_of]
 
 
 def _cubic(distance: Tensor) -> Tensor:

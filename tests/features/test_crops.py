@@ -1,10 +1,14 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from ovs3d.features import crops
 from ovs3d.features.crops import _resize_in_turn, _resize_together, resize_windows
 
 BOXES = [(0, 0, 61, 47), (10, 5, 50, 38), (3, 40, 31, 60), (44, 1, 80, 60), (70, 50, 80, 60)]
@@ -56,6 +60,30 @@ def test_resize_does_not_depend_on_the_other_windows(resize: Resize) -> None:
     for square, box in zip(together, BOXES, strict=True):
         [alone] = resize(photo, torch.tensor([box]), 24)
         torch.testing.assert_close(square, alone, atol=1e-3, rtol=0)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the bytes of the largest tensor that an operation makes."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor) and leaf._base is None:
+                self.largest = max(self.largest, leaf.untyped_storage().nbytes())
+        return result
+
+
+def test_resizing_together_takes_bounded_memory_however_lengths_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    side, longest, at_a_time = 32, 60, 6
+    monkeypatch.setattr(crops, "_FLOATS_IN_FLIGHT", at_a_time * 3 * longest**2)
+    boxes = torch.tensor([(0, 0, length, longest) for length in range(22, longest + 1, 2)])
+    with LargestTensor() as mode:
+        _resize_together(make_photo(), boxes, side)
+    assert mode.largest <= 4 * crops._FLOATS_IN_FLIGHT
 
 
 def test_resize_windows_of_no_windows_is_empty() -> None:
