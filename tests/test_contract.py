@@ -48,6 +48,14 @@ def test_code_deps_are_exactly_the_import_closure(stage: str) -> None:
     assert listed == imported, f"dvc.yaml, {stage}: list {sorted(imported)}"
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_that_draw_depend_on_the_font(stage: str) -> None:
+    deps = body(stage)["deps"]
+    font = "ovs3d/evaluation/DejaVuSans.ttf"
+    assert (font in deps) == ("ovs3d/evaluation/drawing.py" in deps)
+    assert (ROOT / font).is_file()
+
+
 @pytest.mark.parametrize("stage", SCENE_STAGES)
 def test_one_word_in_five_places(stage: str) -> None:
     class_name = "".join(word.capitalize() for word in stage.split("_")) + "Params"

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.distill.relevancy import normalise_relevancy
-from ovs3d.evaluation.drawing import framed, legend, panel, row, scale_bar, stack
+from ovs3d.evaluation.drawing import distinct, framed, legend, panel, row, scale_bar, stack
 from ovs3d.evaluation.figures import label_entries, overlay
 from ovs3d.evaluation.palette import viridis
 
@@ -87,7 +87,7 @@ def prompt_figure(
     ]
     rows = [row(panels)]
     maps = normalise_relevancy(relevancy).cpu().numpy()
-    for index, label in enumerate(labels):
+    for index, label in enumerate(distinct(labels)):
         titles = [
             f"{label}, {scale}: {float(cosines.min()):.2f} to {float(cosines.max()):.2f}"
             for scale, cosines in zip(scales, relevancy[index], strict=True)

@@ -1,6 +1,7 @@
 """Building blocks of figures: titled panels, rows, stacks, legends and scale bars, with Pillow."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,35 @@ PAPER: Color = (255, 255, 255)
 _LINE_HEIGHT = TEXT_SIZE + MARGIN
 _MIN_PANEL, _MAX_PANEL = 240, 640
 """Width of a picture in a figure, in pixels: large enough to read, small enough to share."""
+_NAME_WIDTH = _MIN_PANEL * 3 // 4
+"""Pixels of a panel's title that a label has at least."""
+_NO_CHARACTER = "\U0010ffff"
+"""Which no font has."""
 
 
-def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the font that Pillow carries, so that figures look alike on all machines."""
-    return ImageFont.load_default(TEXT_SIZE)
+@cache
+def font() -> ImageFont.FreeTypeFont:
+    """Return the font beside this module, so that figures look alike on all machines."""
+    file = Path(__file__).with_name("DejaVuSans.ttf")
+    return ImageFont.truetype(file, TEXT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+
+
+def distinct(labels: Sequence[str]) -> list[str]:
+    """Return labels as figures write them, so that no two look alike.
+
+    A label that has letters the font lacks, which are drawn as empty boxes, or that cannot be told
+    from another within a title, gets its number before it, counted from 0.
+    """
+    drawn = [text_line(label, _NAME_WIDTH).tobytes() for label in labels]
+    return [
+        f"{index} {label}" if drawn.count(look) > 1 or _lacks_letters(label) else label
+        for index, (label, look) in enumerate(zip(labels, drawn, strict=True))
+    ]
+
+
+def _lacks_letters(text: str) -> bool:
+    missing = text_line(_NO_CHARACTER, _LINE_HEIGHT).tobytes()
+    return any(text_line(letter, _LINE_HEIGHT).tobytes() == missing for letter in text)
 
 
 def text_width(text: str) -> int:

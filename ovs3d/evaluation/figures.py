@@ -16,6 +16,7 @@ from ovs3d.evaluation.drawing import (
     PAPER,
     TEXT_SIZE,
     Color,
+    distinct,
     font,
     framed,
     legend,
@@ -45,7 +46,7 @@ _CELL = 56
 def label_entries(labels: Sequence[str]) -> list[tuple[str, Color]]:
     """Pair each label with its colour, for a legend."""
     colors = label_colors(len(labels)).tolist()
-    return [(label, (r, g, b)) for label, (r, g, b) in zip(labels, colors, strict=True)]
+    return [(label, (r, g, b)) for label, (r, g, b) in zip(distinct(labels), colors, strict=True)]
 
 
 def scale_names(divisors: Sequence[float]) -> list[str]:
@@ -139,7 +140,7 @@ def logits_figure(
     low, high = float(logits.min()), float(logits.max())
     scaled = (logits - low) / max(high - low, 1e-9)
     panels = [panel(photo, "photo")]
-    for index, label in enumerate(labels):
+    for index, label in enumerate(distinct(labels)):
         scores = logits[..., index]
         title = f"{label}: {scores.min():.2f} to {scores.max():.2f}"
         panels.append(panel(viridis(scaled[..., index]), title))
@@ -155,6 +156,7 @@ def confusion_figure(counts: NDArray[np.int64], labels: Sequence[str]) -> Image.
         counts: int64 [C + 1, C]; the last row (no mask) is drawn if it has pixels.
         labels: names of the C labels.
     """
+    labels = distinct(labels)
     names = [*labels, "no mask"] if counts[-1].any() else list(labels)
     rows = counts[: len(names)]
     shares = rows / rows.sum(axis=1, keepdims=True).clip(min=1)
