@@ -305,8 +305,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _orientation(file: Image.Image) -> int:
     # Not the method of PNG files, which decodes all pixels to look for a tag behind them.
-    tags = Image.Image.getexif(file)
-    return int(tags.get(_ORIENTATION_TAG, _UPRIGHT))
+    tag: int = Image.Image.getexif(file).get(_ORIENTATION_TAG, _UPRIGHT)
+    return tag
 
 
 def _view_index(folder: Path, count: int) -> int:

@@ -52,9 +52,9 @@ def choose_space(cameras: Cameras, kind: Literal["auto"] | SpaceKind) -> Space:
     if kind == "ndc":
         if nearest < NEAR_PLANE:
             raise ParamsError(
-                "reconstruct.space: ndc is for cameras that face forward, but those of this scene "
-                "look at it from around: it begins at z = "
-                f"{nearest:.2g} and ndc at {NEAR_PLANE:g}; use auto, bounded or contracted"
+                "reconstruct.space: ndc is for cameras that face one way, and its near plane lies "
+                f"at z = {NEAR_PLANE:g}, but points of this scene lie at {nearest:.2g}; use auto, "
+                "bounded or contracted"
             )
         return _fit_ndc(cameras, origins, directions)
     return _fit_box(cameras) if kind == "bounded" else _fit_contracted(cameras)

@@ -1,6 +1,7 @@
 """Photos, labels, masks and splits: what is read, and how a user's mistake is told."""
 
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,14 @@ def test_tags_that_name_no_turn_leave_photos_upright(tmp_path: Path, tag: int) -
     assert load_photo(path, 1).shape == (64, 80, 3)
 
 
+def test_a_tag_that_is_no_number_leaves_a_photo_upright(tmp_path: Path) -> None:
+    # One entry: the orientation, as a text of four characters.
+    entry = struct.pack("<HHI4s", 0x0112, 2, 4, b"top\0")
+    exif = b"Exif\0\0II" + struct.pack("<HIH", 42, 8, 1) + entry + bytes(4)
+    Image.new("RGB", (80, 64)).save(tmp_path / "a.jpg", exif=exif)
+    assert is_upright(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize("tag", range(2, 9))
 def test_every_turn_is_that_of_the_standard(tmp_path: Path, tag: int) -> None:
     path = save_photo(tmp_path / "a.png", orientation=tag)
@@ -122,7 +131,7 @@ def test_every_turn_is_that_of_the_standard(tmp_path: Path, tag: int) -> None:
 
 
 def test_open_photos_reads_headers_only(tmp_path: Path) -> None:
-    """Of PNGs too, whose EXIF may come after the pixels; one there is passed over."""
+    """Of PNGs too, whose EXIF Pillow would look for behind the pixels."""
     noise = np.random.default_rng(0).integers(0, 255, (100, 120, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()

@@ -268,7 +268,9 @@ def test_auto_takes_ndc_only_where_the_points_lie_in_it(
     inside = space.from_world(points).abs().amax(dim=1) <= 1
     assert inside.double().mean() > 0.95
     if kind != "ndc":
-        with pytest.raises(ParamsError, match=r"reconstruct\.space: ndc is for cameras that face"):
+        with pytest.raises(
+            ParamsError, match=r"reconstruct\.space: ndc is for cameras that face one way"
+        ):
             choose_space(cameras, "ndc")
 
 
