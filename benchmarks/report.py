@@ -1,6 +1,7 @@
 """Figures of both forms side by side, as JSON and as a table."""
 
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -25,10 +26,11 @@ _INTRODUCTION = """\
 
 Written by `make bench`; do not edit. Both forms run in turn, each time in a process of its own, on
 the same inputs and with the same settings. Seconds are medians over the repeats; CPU seconds are
-those of all processors together, on which other work on the machine has little influence. Memory is
-what the resident set of the process grows at its peak beyond its size after the inputs were loaded,
-the largest of the repeats. Difference is the largest of any loss or gradient, relative to the
-largest magnitude of that loss or gradient.
+those of all processors together, on which other work on the machine has little influence. Load is
+how many threads wanted a processor when the measurement ended, its own included. Memory is what the
+resident set of the process grows at its peak beyond its size after the inputs were loaded, the
+largest of the repeats. Difference is the largest of any loss or gradient, relative to the largest
+magnitude of that loss or gradient.
 """
 
 
@@ -48,6 +50,7 @@ def summarise(
         "goal": benchmark.goal,
         "repeats": benchmark.repeats,
         "environment": environment(),
+        "load": round(os.getloadavg()[0], 1),
         "naive_s": _seconds(naive),
         "ours_s": _seconds(ours),
         "ratio": None,
@@ -123,7 +126,9 @@ def table(entries: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"| {entry['name']} | {' | '.join(cells)} | {entry['goal']} |")
     for entry in entries:
         repeats = "once" if entry["repeats"] == 1 else f"{entry['repeats']} times"
-        run = f"{repeats}{_unusual(entry, usual)}"
+        # Of the entries without it the load is not known.
+        load = f", load {_cell(entry['load'])}" if "load" in entry else ""
+        run = f"{repeats}{load}{_unusual(entry, usual)}"
         lines += ["", f"**{entry['name']}**: {entry['shapes']}; {run}."]
         for form in ("naive", "ours"):
             if notes := entry[f"{form}_notes"]:

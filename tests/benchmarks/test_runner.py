@@ -65,12 +65,15 @@ def test_what_was_measured_elsewhere_says_where(results: Path) -> None:
     entries = [report.summarise(benchmark(n), [], [measurement(1, [1.0], 5)]) for n in "abc"]
     here = entries[0]["environment"]
     entries[1]["environment"] = here | {"processor": "abacus", "commit": None}
+    entries[1]["load"] = 42.0
+    # Entries of an older version have none.
+    del entries[0]["load"]
     report.write_results(entries[:2], ["a", "b", "c"])
     report.write_results(entries[2:], ["a", "b", "c"])
     lines = (results / "RESULTS.md").read_text().splitlines()
     assert any(line.startswith("Where nothing else") and here["torch"] in line for line in lines)
     (other,) = (line for line in lines if line.startswith("**b**"))
-    assert "processor abacus" in other
+    assert "load 42, processor abacus" in other
     assert here["torch"] not in other
     assert not any("processor" in line for line in lines if line.startswith("**c**"))
 
