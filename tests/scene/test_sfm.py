@@ -227,7 +227,9 @@ def test_stage_writes_the_folder_and_tells_mistakes_in_one_line(
     monkeypatch.chdir(REPO)
     out = tmp_path / "poses"
     assert run(main, None, ("images", "out"), ("demo", str(images), str(out))) == 0
-    assert "12 of 12" in capfd.readouterr().out
+    shown = capfd.readouterr()
+    assert "12 of 12" in shown.out
+    assert "decode: 12/12" in shown.err
     assert len(load_cameras(out / "cameras.json")) == VIEWS
     assert run(main, None, ("images", "out"), ("demo", str(tmp_path), str(out))) == 1
     # COLMAP's own log would show here too.
