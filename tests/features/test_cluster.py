@@ -19,7 +19,7 @@ from ovs3d import device
 from ovs3d.errors import ClusterError, SceneError
 from ovs3d.features import cluster as cluster_module
 from ovs3d.features.cluster import Cluster
-from ovs3d.features.extract_clip import extract_clip
+from ovs3d.features.extract_clip import ClipWork, extract_clip
 from ovs3d.features.extract_dino import DinoWork, extract_dino
 from ovs3d.features.store import TokenStore
 from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
@@ -270,3 +270,22 @@ def test_view_that_a_worker_wrote_elsewhere_is_one_line(
     monkeypatch.setattr(cluster_module, "_APPEAR_SECONDS", 0)
     with pytest.raises(ClusterError, match=r"is not here \(.*no view 3\); .* file system"):
         cluster_module._seen(lambda: cluster_module._check(store, 3))
+
+
+@pytest.mark.parametrize(
+    ("weights", "sent"),
+    [("openai", "openai"), ("w.pt", "{here}/w.pt"), ("openai@w.pt", "openai@{here}/w.pt")],
+)
+def test_workers_get_paths_that_mean_the_same_in_any_folder(
+    photos: Photos,
+    clip_params: ClipFeaturesParams,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: str,
+    sent: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pt").touch()
+    params = clip_params.model_copy(update={"model": "ViT-B-16", "weights": weights})
+    found = cluster_module._absolute(ClipWork(photos, params, SEED)).params
+    assert (found.model, found.weights) == ("ViT-B-16", sent.format(here=tmp_path))
