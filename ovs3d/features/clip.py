@@ -174,20 +174,24 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     content = read_json(path, "clip_features.model")
     model = content.get("model_cfg", content)
-    parts = [model] + [model.get(key) for key in ("vision_cfg", "text_cfg")]
-    if "embed_dim" not in model or not all(isinstance(part, dict) for part in parts):
+    towers = ("vision_cfg", "text_cfg")
+    if not (
+        isinstance(model, dict)
+        and "embed_dim" in model
+        and all(isinstance(model.get(tower), dict) for tower in towers)
+    ):
         raise WeightsError(
             f"{path}: not an open_clip model configuration; it needs embed_dim, vision_cfg and "
             "text_cfg"
         )
-    return model, content.get("preprocess_cfg", {})
+    return model, content.get("preprocess_cfg") or {}
 
 
 def _from_file(path: Path, weights: str) -> tuple[nn.Module, dict[str, Any]]:
     configuration, preprocessing = read_config(path)
     arguments = deepcopy(configuration)
     custom_text = arguments.pop("custom_text", False) or "hf_model_name" in arguments["text_cfg"]
-    with _told(f"{path}: open_clip cannot build it"):
+    with told(f"{path}: open_clip cannot build it"):
         network = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**arguments)
     _load_checkpoint(network, Path(weights), str(path))
     return network, _describe(configuration, preprocessing)
@@ -196,7 +200,7 @@ def _from_file(path: Path, weights: str) -> tuple[nn.Module, dict[str, Any]]:
 def _from_name(name: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
     tag, file = named_weights(name, weights)
     # Some tags were trained with another activation than the model of that name has.
-    with _told(f"{name}: open_clip cannot build it"):
+    with told(f"{name}: open_clip cannot build it"):
         network = open_clip.create_model(
             name,
             load_weights=False,
@@ -265,7 +269,7 @@ def _pretrained_file(name: str, weights: str, tag: dict[str, Any]) -> Path:
 def _load_checkpoint(network: nn.Module, file: Path, model: str) -> None:
     if not file.is_file():
         raise WeightsError(f"{model}: no weights file {file}; set clip_features.weights to one")
-    with _told(f"{file}: not the weights of {model}"):
+    with told(f"{file}: not the weights of {model}"):
         open_clip.load_checkpoint(network, str(file))
 
 
@@ -282,10 +286,10 @@ def make_tokenizer(model: str) -> Any:
     if not model.endswith(".json"):
         # open_clip would log a warning and take the tokenizer of another model.
         _check_known(model)
-        with _told(f"{model}: cannot make its tokenizer"):
+        with told(f"{model}: cannot make its tokenizer"):
             return open_clip.get_tokenizer(model)
     text = read_config(Path(model))[0]["text_cfg"]
-    with _told(f"{model}: cannot make its tokenizer"):
+    with told(f"{model}: cannot make its tokenizer"):
         arguments = dict(text.get("tokenizer_kwargs", {}))
         context = text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
         if name := text.get("hf_tokenizer_name"):
@@ -297,7 +301,7 @@ def make_tokenizer(model: str) -> Any:
 
 
 @contextmanager
-def _told(problem: str) -> Iterator[None]:
+def told(problem: str) -> Iterator[None]:
     """Tell in one line whatever open_clip raises: errors of pickle, torch, the hub, an import.
 
     Raises:

@@ -52,7 +52,7 @@ def clip_tower(model: str) -> tuple[nn.Module, int]:
         raise WeightsError(f"open_clip knows no model '{model}'; nearest: {known}")
     keys = ("embed_dim", "vision_cfg", "quick_gelu")
     arguments = deepcopy({key: configuration[key] for key in keys if key in configuration})
-    with torch.device("meta"):
+    with torch.device("meta"), clip.told(f"{model}: open_clip cannot build it"):
         # Any text tower will do; some of those named would have to be downloaded.
         tower = open_clip.CustomTextCLIP(**arguments, text_cfg={}).visual
     side = tower.image_size

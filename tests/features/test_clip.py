@@ -167,6 +167,7 @@ def test_digest_follows_content_and_not_place(clip_vit: Files, tmp_path: Path) -
         ("roberta-ViT-B-32", "{weights}", r"cannot build it .*run pip install 'ovs3d\[hf\]'$"),
         ("{foreign}", "{weights}", "needs embed_dim, vision_cfg and text_cfg"),
         ("{null}", "{weights}", "needs embed_dim, vision_cfg and text_cfg"),
+        ("{empty}", "{weights}", "needs embed_dim, vision_cfg and text_cfg"),
         ("{broken}", "{weights}", "not a model configuration"),
         ("{nonsense}", "{weights}", "open_clip cannot build it"),
     ],
@@ -186,7 +187,8 @@ def test_load_clip_says_in_one_line_what_is_wrong(
     cut.write_bytes(Path(clip_vit.weights).read_bytes()[:5000])
     foreign.write_text("{}")
     broken.write_text("{")
-    null = tmp_path / "null.json"
+    null, empty = tmp_path / "null.json", tmp_path / "empty.json"
+    empty.write_text('{"model_cfg": null}')
     null.write_text('{"embed_dim": 8, "vision_cfg": {}, "text_cfg": null}')
     nonsense.write_text('{"embed_dim": 8, "vision_cfg": {"colour": 1}, "text_cfg": {}}')
     places = {
@@ -198,6 +200,7 @@ def test_load_clip_says_in_one_line_what_is_wrong(
         "broken": broken,
         "nonsense": nonsense,
         "null": null,
+        "empty": empty,
     }
     with pytest.raises(WeightsError, match=message) as caught:
         load_clip(model.format(**places), weights.format(**places), CPU)

@@ -1,5 +1,7 @@
 """Costs of encoders, counted without weights."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -53,6 +55,16 @@ def test_published_models_are_counted_without_their_weights() -> None:
     assert cost.parameters == pytest.approx(86.2e6, rel=0.01)
     # 17.6 billion multiplications with additions, as published for a ViT-B/16.
     assert cost.flops == pytest.approx(35.1e9, rel=0.02)
+
+
+def test_configuration_that_open_clip_cannot_build_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "model.json"
+    for vision in ('{"colour": 1}', "null"):
+        file.write_text(f'{{"embed_dim": 8, "vision_cfg": {vision}, "text_cfg": {{}}}}')
+        with pytest.raises(
+            WeightsError, match=r"model\.json: (open_clip cannot build|not an open)"
+        ):
+            clip_tower(str(file))
 
 
 def test_unknown_models_are_told_with_the_nearest() -> None:
