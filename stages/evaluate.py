@@ -33,8 +33,10 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     numbers = {name: value for name, value in metrics.items() if isinstance(value, float)}
     per_class = {f"iou of {label}": iou for label, iou in metrics["per_class"].items()}
     scored = {"scored on": metrics["protocol"]["text"]}
-    summary_table(f"evaluation of {arguments.scene}", {**numbers, **per_class, **scored})
-    print(f"pictures: {arguments.out}/overlays")
+    pictures = {"pictures": arguments.out / "overlays"}
+    summary_table(
+        f"evaluation of {arguments.scene}", {**numbers, **per_class, **scored, **pictures}
+    )
 
 
 if __name__ == "__main__":

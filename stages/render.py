@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         device,
         arguments.out,
     )
-    summary_table(f"renderings of {arguments.scene}", report.rows())
+    summary_table(f"renderings in {arguments.out}", report.rows())
 
 
 if __name__ == "__main__":
