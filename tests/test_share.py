@@ -17,6 +17,7 @@ from tests.closure import ROOT
 from tests.project import SCENE, attempt, read_params, run, stages_run, write_params
 
 FEATURES = (f"data/clip_features/{SCENE}", f"data/dino_features/{SCENE}")
+PHOTOS = f"data/raw/{SCENE}/images"
 KEYS = {"access_key_id": "AKIDOFTHETEAM", "secret_access_key": "never-in-git"}
 BUCKET = "team"
 HAS_S3 = all(find_spec(name) for name in ("dvc_s3", "moto", "flask", "flask_cors"))
@@ -80,7 +81,7 @@ def remote(
 
 @pytest.fixture(scope="module")
 def origin(built_project: Path, remote: Remote, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clone A: the built project under Git, its outputs and run cache pushed."""
+    """Clone A: the built project under Git, photos, outputs and run cache pushed."""
     folder = tmp_path_factory.mktemp("team") / "A"
     shutil.copytree(built_project, folder)
     shutil.copy(ROOT / ".dvc/.gitignore", folder / ".dvc")
@@ -90,6 +91,7 @@ def origin(built_project: Path, remote: Remote, tmp_path_factory: pytest.TempPat
     for name, value in remote.settings.items():
         run(folder, "dvc", "remote", "modify", "team", name, value)
     give_keys(folder, remote)
+    run(folder, "dvc", "add", PHOTOS)
     run(folder, "git", "add", "--all")
     identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
     run(folder, "git", *identity, "commit", "--quiet", "--message", "built")
@@ -153,6 +155,15 @@ def test_features_are_pulled_without_anything_else(origin: Path, features_only: 
     # The run cache and other outputs stay where they are.
     assert len(files) <= sum(out["nfiles"] for out in outs)
     assert sorted(path.parent.name for path in features_only.glob("data/*/*/*.zarr")) == [SCENE] * 2
+
+
+def test_photos_come_from_the_remote_not_from_git(
+    origin: Path, features_only: Path, experiment: list[str]
+) -> None:
+    del experiment
+    assert run(origin, "git", "ls-files", PHOTOS) == ""
+    names = [sorted(path.name for path in (f / PHOTOS).iterdir()) for f in (origin, features_only)]
+    assert names[0] == names[1]
 
 
 def test_other_loss_weight_needs_no_extraction(experiment: list[str]) -> None:
