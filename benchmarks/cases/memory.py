@@ -1,4 +1,4 @@
-"""Distillation of 300 views whose features, tokens and samples exceed the memory they may take.
+"""Distillation of 100 views whose features, tokens and samples exceed the memory they may take.
 
 What exceeds it lies in files. As long as memory is not short the system keeps their pages, and to
 read them costs hardly more; so iterations are also measured each with no page kept, which is what
@@ -38,9 +38,9 @@ from ovs3d.scene.cameras import Cameras
 from ovs3d.scene.dataset import Photos
 from ovs3d.spill import Spill
 
-SIZES = Sizes(photo=(1600, 1200), views=300, dim=512, token_dim=384, clip_downscale=CLIP_DOWNSCALE)
+SIZES = Sizes(photo=(1600, 1200), views=100, dim=512, token_dim=384, clip_downscale=CLIP_DOWNSCALE)
 DOWNSCALE, TOKEN_STEP = 16, 40
-BUDGET_GB = 0.4
+BUDGET_GB = 0.13
 CALLS = 20
 """Iterations of a phase, of which the median counts."""
 _CPU = torch.device("cpu")
