@@ -45,6 +45,12 @@ def test_every_command_has_a_module_and_help(name: str, capsys: pytest.CaptureFi
     assert f"ovs3d {name}" in capsys.readouterr().out
 
 
+def test_descriptions_keep_their_capitals(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["labels", "--help"])
+    assert "Try the labels of a scene on its CLIP features." in capsys.readouterr().out
+
+
 def test_mistake_of_the_user_is_one_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,11 @@ def encoder(request: pytest.FixtureRequest) -> ClipEncoder:
     return load_clip(files.model, files.weights, CPU)
 
 
+def test_an_unknown_model_has_no_tokenizer_not_that_of_another() -> None:
+    with pytest.raises(WeightsError, match="knows no model 'ViT-B-61'"):
+        clip.make_tokenizer("ViT-B-61")
+
+
 def test_load_clip_reads_sizes_from_the_configuration(encoder: ClipEncoder) -> None:
     assert encoder.dim == 16
     assert encoder.image_size == 32
