@@ -194,9 +194,9 @@ def _git(*words: str) -> str:
 
 
 def _usual(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return of every property of the environment the most frequent value."""
+    """Return of every property of the environment the most frequent value; commits all differ."""
     environments = [entry["environment"] for entry in entries]
-    names = dict.fromkeys(name for found in environments for name in found)
+    names = dict.fromkeys(name for found in environments for name in found if name != "commit")
     return {
         name: Counter(found.get(name) for found in environments).most_common(1)[0][0]
         for name in names
@@ -210,7 +210,8 @@ def _described(found: Mapping[str, Any]) -> str:
 def _unusual(entry: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
     found = entry["environment"]
     other = {name: found.get(name) or "?" for name in usual if found.get(name) != usual[name]}
-    return f", {_described(other)}" if other else ""
+    described = _described(other | {"commit": found.get("commit")})
+    return f", {described}" if described else ""
 
 
 def _seconds(measurements: Sequence[Measurement]) -> float | None:
