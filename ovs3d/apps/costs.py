@@ -27,7 +27,6 @@ _START_BYTES = 450e6
 """Of a process that has imported torch and the rest."""
 _START_SECONDS = 5.0
 # The runs that are timed: large enough to be typical, over in about a second each on a CPU.
-_TIMED_INPUTS = 4
 _TIMED_TOKENS_SIDE = 16
 _TIMED_POINTS = 1 << 15
 _TIMED_VOXELS = 1 << 21
@@ -41,6 +40,10 @@ _BAKED_BYTES = 4 * _FLOAT
 _COLMAP_BYTES = 400e6
 _SIFT_BYTES = 50
 """Of a pixel, in a thread of its own: a pyramid of blurred pictures, gradients, float32."""
+_DECODED_BYTES = 12 * _FLOAT
+"""Of a pixel of the photo that an encoder sees and of the next one: decoded, shrunk, in float32."""
+_MODEL_COPIES = 2
+"""A model and the file that it is loaded from."""
 _LAYERS_ALIVE = 6
 """Largest outputs of an encoder's layers that are in memory at once."""
 _ADAM_COPIES = 4
@@ -119,9 +122,10 @@ def scene_costs(params: Preset, shape: SceneShape, device: torch.device) -> Cost
     clip = encoder_cost(tower, side, side)
     dino = encoder_cost(network, grid[0] * patch, grid[1] * patch)
     sizes = _sizes(params, shape, clip, dino, grid[0] * grid[1])
+    batch = encoder_batch(params.clip_features.batch, device)
     with encoder_workers(device) as workers:
-        inputs = workers * encoder_batch(params.clip_features.batch, device)
-    clip_rate = seconds_per_flop(tower, side, _TIMED_INPUTS, device)
+        inputs = workers * batch
+    clip_rate = seconds_per_flop(tower, side, batch, device)
     dino_rate = seconds_per_flop(network, _TIMED_TOKENS_SIDE * patch, 1, device)
     encoders = {
         "clip_features": clip_rate * clip.flops * sum(sizes.windows) * sizes.clip_views,
@@ -217,11 +221,14 @@ def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) 
     # Per pair of tokens and label: what the divergence keeps of a chunk is bounded; correlations
     # of a patch are not.
     fda = own.patches * own.patch_tokens**4 * _FLOAT
+    decoded = shape.pixels(1) * _DECODED_BYTES
     pictures = _PICTURE_BYTES + sizes.field_bytes + table
     alive = {
         "poses": _COLMAP_BYTES + _sift_pixels(params.poses, shape) * _SIFT_BYTES * _cores(),
-        "clip_features": _FLOAT * (clip.parameters + clip_inputs * clip.largest * _LAYERS_ALIVE),
-        "dino_features": _FLOAT * (dino.parameters + dino.largest * _LAYERS_ALIVE),
+        "clip_features": decoded
+        + _FLOAT * (_MODEL_COPIES * clip.parameters + clip_inputs * clip.largest * _LAYERS_ALIVE),
+        "dino_features": decoded
+        + _FLOAT * (_MODEL_COPIES * dino.parameters + dino.largest * _LAYERS_ALIVE),
         "reconstruct": rays * 15 + _ADAM_COPIES * (sizes.field_bytes + batch) + 2 * table,
         "distill": sizes.clip_bytes
         + sizes.token_bytes

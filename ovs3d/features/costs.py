@@ -1,6 +1,7 @@
 """What an encoder costs: operations and sizes from its shape alone, seconds from a short run."""
 
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ovs3d.device import autocast, encoder_workers, lowest_precision
 from ovs3d.errors import WeightsError
 from ovs3d.features import clip, dino
 from ovs3d.features.weights import nearest, read_json
 
 _WEIGHT_SCALE = 0.02
-"""Standard deviation of the made-up weights of the timed run."""
+"""Standard deviation of the made-up weights of the timed runs."""
+_TIMED_FLOPS = 2e11
+"""Of a timed run: a second or so of a CPU's core."""
+_TIMED_RUNS = 3
+"""The fastest counts: it was disturbed least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,19 +103,39 @@ def encoder_cost(network: nn.Module, height: int, width: int) -> EncoderCost:
 
 @torch.no_grad()
 def seconds_per_flop(network: nn.Module, side: int, batch: int, device: torch.device) -> float:
-    """Time an encoder with made-up weights on a batch of squares."""
-    flops = batch * encoder_cost(network, side, side).flops
+    """Time an encoder with made-up weights as the stages run it: workers, batch and precision.
+
+    Args:
+        network: on the meta device.
+        side: of the square inputs.
+        batch: inputs that a worker of the stage gets at a time; fewer are timed of a big network.
+        device: where it runs.
+    """
+    flops = encoder_cost(network, side, side).flops
+    batch = max(1, min(batch, int(_TIMED_FLOPS / flops)))
     timed = deepcopy(network).to_empty(device=device)
     for tensor in (*timed.parameters(), *timed.buffers()):
         if tensor.is_floating_point():
             tensor.normal_(0, _WEIGHT_SCALE)
     inputs = torch.rand(batch, 3, side, side, device=device)
-    timed(inputs)
+
+    def run(dtype: torch.dtype) -> Tensor:
+        with autocast(device, dtype):
+            output: Tensor = timed(inputs)
+        return output
+
+    precision = lowest_precision(device, run)
+    with encoder_workers(device) as workers:
+        best = min(_seconds(lambda: run(precision), device) for _ in range(_TIMED_RUNS))
+    return best / (flops * batch * workers)
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
     synchronize(device)
     start = time.perf_counter()
-    timed(inputs)
+    work()
     synchronize(device)
-    return (time.perf_counter() - start) / flops
+    return time.perf_counter() - start
 
 
 def synchronize(device: torch.device) -> None:
