@@ -135,12 +135,12 @@ def _inputs(trial: Trial) -> list[Path]:
         if path.is_file()
     ]
     # Photos and labels are nobody's output; where there is another input, it is the target. No
-    # stage reads pictures that another one drew, nor COLMAP's own files.
+    # stage reads pictures and tables that another one wrote for people, nor COLMAP's own files.
     made = [
         path
         for path in files
         if path.relative_to(trial.folder).parts[1] != "raw"
-        and path.suffix != ".png"
+        and path.suffix not in (".png", ".csv")
         and "sfm" not in path.parts
     ]
     return made or files
