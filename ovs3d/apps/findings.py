@@ -5,7 +5,7 @@ here, what makes a bad result a warning.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -118,6 +118,17 @@ def check_labels(segmentations: Path, params: Preset) -> Findings:
             f"{segmentations / 'classes.txt'}: one label, so everything gets it; name what is "
             "around it too",
         )
+    check_prompts(labels, params)
+
+
+def check_prompts(labels: Sequence[str], params: Preset) -> None:
+    """Check that the text tower reads every label whole, in every template.
+
+    Raises:
+        ParamsError: a template has no place for the label.
+        SceneError: it does not.
+        WeightsError: its tokenizer is not at hand.
+    """
     tokenizer = make_tokenizer(params.clip_features.model)
     make_prompts(labels, params.distill.templates, tokenizer)
 

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
-from ovs3d.apps.findings import check_machine, check_models, gather
+from ovs3d.apps.findings import check_machine, check_models, check_prompts, gather
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError, SceneError, WeightsError
-from ovs3d.features.clip import make_tokenizer
-from ovs3d.features.prompts import make_prompts
 from ovs3d.files import atomic_path
 from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, scene_names
 from ovs3d.progress import summary_table
@@ -78,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     params = load_preset(PARAMS_FILE, preset)
     with atomic_path(folder) as temporary:
         report = make_scene(arguments, temporary)
-        _check_length(report.labels, params)
+        # Without the tokenizer at hand, `check` will tell.
+        with suppress(WeightsError):
+            check_prompts(report.labels, params)
         if not known:
             downscales = _downscales(preset, params, report.photos)
             entry = entry_lines(name, preset, report.masked, downscales)
@@ -163,13 +163,6 @@ def _labels(words: str | None, source: Source) -> tuple[str, ...]:
     if ";" in words:
         raise SceneError(f"--labels '{words}': commas separate names, not ';'")
     return parse_labels(words.split(","), "--labels", "name")
-
-
-def _check_length(labels: tuple[str, ...], params: Preset) -> None:
-    """Check that the text tower can read the labels whole, if its tokenizer is at hand."""
-    with suppress(WeightsError):
-        tokenizer = make_tokenizer(params.clip_features.model)
-        make_prompts(labels, params.distill.templates, tokenizer)
 
 
 def _downscales(preset: str, params: Preset, photos: Photos) -> dict[str, float]:

@@ -31,8 +31,8 @@ def match_descriptors(first: Tensor, second: Tensor) -> Tensor:
     """
     if min(len(first), len(second)) < 2:
         return torch.empty((0, 2), dtype=torch.int64, device=first.device)
-    partner = _nearest(first.float(), second.float())
-    back = _nearest(second.float(), first.float())
+    one, other = first.float(), second.float()
+    partner, back = _nearest(one, other), _nearest(other, one)
     index = torch.arange(len(first), device=first.device)
     mutual = (partner >= 0) & (back[partner] == index)
     return torch.stack((index[mutual], partner[mutual]), dim=1)
