@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks import cases
+from ovs3d.device import keep_freed_memory
 
 FormName = Literal["naive", "ours"]
 _STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -52,6 +53,8 @@ class Benchmark:
         naive: None where there is nothing to compare with.
         ours: the form that the library has.
         repeats: processes per form.
+        keep_memory: whether both forms keep what they free, as stage reconstruct does, instead of
+            leaving the allocator as it is.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Benchmark:
     naive: Callable[[Any], Sample] | None
     ours: Callable[[Any], Sample]
     repeats: int
+    keep_memory: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +171,8 @@ def _child(name: str, form: FormName, folder: Path) -> None:
     benchmark = all_benchmarks()[name]
     work = benchmark.ours if form == "ours" else benchmark.naive
     assert work is not None
+    if benchmark.keep_memory:
+        keep_freed_memory()
     save_measurement(meter(benchmark.setup, work), folder)
 
 

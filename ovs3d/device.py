@@ -1,6 +1,8 @@
 """The one place that knows about devices: choice, generators, optimisers, precision, transfers."""
 
+import ctypes
 import os
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,8 @@ _LIMITS = (
 )
 """Limit and use of memory in a container, and how the keys of its statistics begin: of control
 groups' second and first version."""
+_MALLOPT = ((-1, 1 << 30), (-3, 1 << 25))
+"""Settings of glibc's allocator: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD at its largest."""
 _CORE_BATCH = 64
 """Inputs of an encoder that runs on one core; with more, small models gain less than a tenth."""
 _TENSOR_CORES = (7, 0)
@@ -41,6 +45,18 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if available else "cpu"
     return torch.device(name)
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees, up to a gigabyte, where its C library is glibc.
+
+    By default, glibc returns the temporaries of an iteration to the system, which clears the same
+    pages for the next one: an eighth of the time of reconstruction on a CPU.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        for setting in _MALLOPT:
+            library.mallopt(*setting)
 
 
 def make_generator(seed: int, device: torch.device) -> torch.Generator:

@@ -37,18 +37,24 @@ class ClusterError(Ovs3dError):
     """Other machines cannot do their part of the work."""
 
 
-def guarded(program: str, work: Callable[[], int]) -> int:
+def one_line(error: BaseException, limit: int = 240) -> str:
+    """Return an error's message on one line, cut to `limit` characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def guarded(program: str, work: Callable[[], int | None]) -> int:
     """Do a program's work; tell on stderr, in one line, what a user can do something about.
 
     Args:
         program: name that the line begins with.
-        work: returns the exit code.
+        work: returns the exit code, or nothing if it can only end well.
 
     Returns:
         That of the work, 1 after an `Ovs3dError` or on a full disk, 130 after Ctrl-C.
     """
     try:
-        return work()
+        return work() or 0
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -57,9 +63,9 @@ def guarded(program: str, work: Callable[[], int]) -> int:
     except Exception as error:
         if not no_space_left(error):
             raise
-        reason = " ".join(str(error).split())
         print(
-            f"{program}: the disk or the quota is full ({reason}); free some space and repeat",
+            f"{program}: the disk or the quota is full ({one_line(error)}); free some space and "
+            "repeat",
             file=sys.stderr,
         )
     return 1

@@ -43,9 +43,4 @@ def guarded(program: str, work: Callable[[], None]) -> int:
     """Do a stage's work; exit codes and messages are those of `ovs3d.errors.guarded`."""
     # From here on Ctrl-C can be told in one line (see `stages/__init__.py`).
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def done() -> int:
-        work()
-        return 0
-
-    return errors.guarded(program, done)
+    return errors.guarded(program, work)

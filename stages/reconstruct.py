@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ovs3d.device import resolve_device
+from ovs3d.device import keep_freed_memory, resolve_device
 from ovs3d.evaluation.heldout import score_field
 from ovs3d.field.checkpoint import save_field
 from ovs3d.files import digest, write_csv, write_json
@@ -18,6 +18,7 @@ from stages._run import run
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     """Run the stage on parsed arguments."""
+    keep_freed_memory()
     device = resolve_device(params.device)
     photos = open_photos(arguments.images)
     cameras = load_cameras(arguments.poses / "cameras.json")

@@ -1,3 +1,6 @@
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,27 @@ def test_cached_files_of_a_container_count_as_free(
     lines = [f"{prefix}inactive_file 6000", f"{prefix}active_file 3000", "anon 5", "active_file 7"]
     (tmp_path / limit).with_name("memory.stat").write_text("\n".join(lines[: 4 if prefix else 3]))
     assert free_memory(CPU) == 9800
+
+
+_FAULTS = """
+import resource, sys, torch
+from ovs3d.device import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+for call in range(30):
+    if call == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    parts = [torch.ones(1 << 20) for _ in range(16)]
+    del parts
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_kept_memory_is_not_cleared_again() -> None:
+    faults = {
+        mode: int(subprocess.check_output([sys.executable, "-c", _FAULTS, mode]))
+        for mode in ("default", "kept")
+    }
+    # 16 blocks of 4 MB are 16,384 pages a turn.
+    assert faults["kept"] < 1000 < faults["default"]

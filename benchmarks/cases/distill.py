@@ -1,9 +1,9 @@
-"""Iterations of distillation at the sizes of both presets, and the encoder in the naive loop."""
+"""Iterations of distillation from small sizes to the paper's, and the encoder of the naive loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import timm
 import torch
@@ -16,10 +16,59 @@ from benchmarks.synthetic import Sizes, make_scene
 from ovs3d.features.dino import load_dino
 from ovs3d.params import DinoFeaturesParams, DistillParams
 
-# Photos of 640 x 480 as in the demo; those of a 12-megapixel camera.
-SIZES = {
-    "tiny": Sizes(views=8),
-    "paper": Sizes(
+_PATCH = 8
+"""Pixels along the side of a token."""
+_PRESETS = yaml.safe_load(Path("params.yaml").read_text())
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What iterations of distillation are measured at.
+
+    Attributes:
+        preset: whose section `distill` counts.
+        changes: of that section.
+        sizes: of the made-up scene.
+        encoder: makes the network that the naive form runs in its loop.
+    """
+
+    preset: str
+    changes: Mapping[str, int]
+    sizes: Sizes
+    encoder: Callable[[int], nn.Module]
+
+    @property
+    def params(self) -> DistillParams:
+        """The section with its changes."""
+        return DistillParams.model_validate({**_PRESETS[self.preset]["distill"], **self.changes})
+
+
+def small_dino(_: int) -> nn.Module:
+    """Load the encoder of the demo."""
+    params = DinoFeaturesParams.model_validate(_PRESETS["tiny"]["dino_features"])
+    return load_dino(params.model, params.weights, torch.device("cpu")).model
+
+
+def large_dino(side: int) -> nn.Module:
+    """Return the paper's encoder with random weights, for crops of `side` pixels."""
+    network: nn.Module = timm.create_model("vit_base_patch8_224", pretrained=False, img_size=side)
+    return network.eval()
+
+
+# Photos of 640 x 480 as in the demo.
+TINY = Setting("tiny", {}, Sizes(views=8), small_dino)
+# The same photos with the paper's features and encoder, on a coarse grid.
+SMALL = Setting(
+    "tiny",
+    {"patch_tokens": 16},
+    Sizes(views=8, grid=64, labels=7, dim=512, token_dim=768),
+    large_dino,
+)
+# Photos of a 12-megapixel camera.
+PAPER = Setting(
+    "paper",
+    {},
+    Sizes(
         photo=(4032, 3024),
         grid=128,
         step_voxels=0.5,
@@ -30,54 +79,42 @@ SIZES = {
         token_pixels=40,
         clip_downscale=8,
     ),
-}
-_PATCH = 8
-"""Pixels along the side of a token."""
-_PRESETS = yaml.safe_load(Path("params.yaml").read_text())
+    large_dino,
+)
 
 
-def small_dino() -> nn.Module:
-    """Load the encoder of the demo."""
-    params = DinoFeaturesParams.model_validate(_PRESETS["tiny"]["dino_features"])
-    return load_dino(params.model, params.weights, torch.device("cpu")).model
-
-
-def large_dino() -> nn.Module:
-    """Return the paper's encoder with random weights, for 256-pixel crops."""
-    network: nn.Module = timm.create_model("vit_base_patch8_224", pretrained=False, img_size=256)
-    return network.eval()
-
-
-def setup(preset: Literal["tiny", "paper"], encoder: Callable[[], nn.Module]) -> Inputs:
-    """Make a scene at the sizes of a preset."""
-    params = DistillParams.model_validate(_PRESETS[preset]["distill"])
+def setup(setting: Setting) -> Inputs:
+    """Make a scene."""
+    params = setting.params
     side = params.patch_tokens * _PATCH
     crops = torch.rand(params.patches, 3, side, side)
-    network = encoder()
+    network = setting.encoder(side)
 
     @torch.no_grad()
     def run() -> None:
         network.forward_features(crops)  # type: ignore[operator]
 
-    return Inputs(make_scene(SIZES[preset], params), params, run)
+    return Inputs(make_scene(setting.sizes, params), params, run)
 
 
 def benchmark(
-    preset: Literal["tiny", "paper"], encoder: Callable[[], nn.Module], goal: str, repeats: int
+    name: str, setting: Setting, goal: str, repeats: int, keep_memory: bool = False
 ) -> Benchmark:
-    """Return the benchmark of one preset."""
-    params, sizes = _PRESETS[preset]["distill"], SIZES[preset]
+    """Return the benchmark of a setting."""
+    params, sizes = setting.params, setting.sizes
     shapes = (
-        f"{params['batch']} rays, {params['patches']} patches of {params['patch_tokens']}^2 tokens "
+        f"{params.batch} rays, {params.patches} patches of {params.patch_tokens}^2 tokens "
         f"of {sizes.token_dim}, D {sizes.dim}, {sizes.labels} labels, grid {sizes.grid}^3, "
-        f"{sizes.views} views; mean of {params['joint_after']} iterations of the first phase and "
-        f"{params['iterations'] - params['joint_after']} of the joint one, tokens given"
+        f"{sizes.views} views; mean of {params.joint_after} iterations of the first phase and "
+        f"{params.iterations - params.joint_after} of the joint one, tokens given"
     )
-    name, form = f"distill_{preset}", partial(setup, preset, encoder)
-    return Benchmark(name, shapes, goal, form, naive, ours, repeats)
+    form = partial(setup, setting)
+    return Benchmark(f"distill_{name}", shapes, goal, form, naive, ours, repeats, keep_memory)
 
 
 BENCHMARKS = (
-    benchmark("tiny", small_dino, "15x", 5),
-    benchmark("paper", large_dino, "25x, memory 8x smaller; 60x with encoder", 1),
+    benchmark("tiny", TINY, "15x", 5),
+    benchmark("tiny_kept", TINY, "none: shows what the allocator does", 5, keep_memory=True),
+    benchmark("small", SMALL, "15x", 5),
+    benchmark("paper", PAPER, "25x, memory 8x smaller; 60x with encoder", 1),
 )

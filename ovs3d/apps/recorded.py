@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from ovs3d.errors import StoreError
+from ovs3d.errors import StoreError, one_line
 
 _IGNORED = ".*.tmp"
 """What writers leave behind when they are killed; `.dvcignore` has it too."""
@@ -62,7 +62,7 @@ def read_lock(path: Path, scene: str) -> dict[str, list[Output]]:
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file, nothing was built yet; run `dvc repro`") from None
     except (KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise StoreError(f"{path}: not readable ({reason}); run `git checkout {path}`") from None
 
 

@@ -1,18 +1,18 @@
-"""Feature-Distribution Alignment (Eq. 9-14) in one chunked pass, gradient included.
+"""Feature-Distribution Alignment (Eq. 9-14), loss and gradient in one pass of matrix products.
 
 The naive form builds tokens x tokens x labels tensors and lets autograd keep several of them. Here
-loss and gradient come out of the same pass over blocks of rows. With W the symmetric pair weights
-of a patch, r their row sums, p_i the distributions and L_i = sum_j W_ij log(.)_ij, where (.)_ij is
-the mixture (p_i + p_j) / 2 for JS and p_j for KL, both losses read
-    sum_ij W_ij D_ij = sum_i (r_i log p_i - L_i) . p_i
-and their gradients with respect to p_i
-    JS:  r_i log p_i - L_i
-    KL:  r_i (log p_i + 1) - L_i - (W p)_i / p_i
-W and the mixture are symmetric: a block holds some rows and only the columns from its first row on,
-and what lies right of its square counts for rows and columns alike.
+only the pair weights W of a patch are tokens x tokens; they are symmetric, so half of them is made.
+Both losses are sums over tokens and labels,
+    sum_ij W_ij D_ij = sum_ic Q_ic,
+and with r the row sums of W the products of their gradients and p are, element by element,
+    KL:  Q = p (r log p - W log p),                gradient * p = Q + r p - W p
+    JS:  Q_i = sum_j W_ij p_i log(2 p_i / (p_i + p_j)),    gradient * p = Q.
+The summand of JS is a smooth function of p_i and p_j. Written in Chebyshev polynomials T of both,
+p_i log(2 p_i / (p_i + p_j)) = sum_kl T_k(p_i) M_kl T_l(p_j), it needs no logarithm per pair:
+    Q_i = T(p_i) M (W T(p))_i.
 """
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import torch
@@ -20,11 +20,15 @@ from torch import Tensor
 
 from ovs3d.params import FdaParams
 
-_TINY = 1e-8
-_BLOCK_ROWS = 128
-"""Rows of pair weights at a time: enough for fast matrix products."""
-_TILE_ELEMENTS = 1 << 19
-"""About how many mixtures to make at a time, so that they stay in cache."""
+_BLOCK_ROWS = 256
+"""Rows of pair weights at a time: enough for fast matrix products, few on the wrong half."""
+_ROOT = 5
+"""The polynomials are in p^(1/5), in which the summand is smoothest over all magnitudes of p."""
+_MOST_POLYNOMIALS = 27
+"""With these, or with 5 + 2 times the spread of log p, what they leave out of a summand is at most
+3e-8, less than float32 rounds it by."""
+_LEAST_LOG = -18.4
+"""Smaller p, below 1e-8, count as this: to float32 they add nothing to a mixture."""
 
 
 def fda_loss(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
@@ -41,31 +45,19 @@ def fda_loss(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
     Returns:
         The scalar loss (Eq. 14), differentiable in `logits`.
     """
-    probabilities = (logits / params.temperature).softmax(-1)  # Eq. 10
-    loss: Tensor = _FusedFda.apply(probabilities, tokens, params)
+    loss: Tensor = _FusedFda.apply(logits, tokens, params)
     return loss
 
 
 class _FusedFda(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, probabilities: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
-        spans = _spans(tokens.shape[1], _BLOCK_ROWS)
-        # Same rows of all patches together: one patch alone keeps fewer cores busy.
-        shifted = [
-            torch.baddbmm(
-                tokens.new_tensor(-params.offset),
-                tokens[:, rows],
-                tokens[:, rows.start :].transpose(1, 2),
-            )
-            for rows in spans
-        ]
-        counts = torch.stack([_count_signs(block) for block in shifted]).sum(0)
-        scale = counts.new_tensor((params.positive, params.negative)) / counts.clamp(min=1)
-        # pos_F and neg_F (Eq. 13) share no pair, so one matrix holds both with their factors.
-        weights = [block.mul_(torch.where(block > 0, scale[0], scale[1])) for block in shifted]
-        sum_pairs = _js_pairs if params.divergence == "js" else _kl_pairs
-        blocks = list(zip(spans, weights, strict=True))
-        loss, gradient = sum_pairs(probabilities.clamp(min=_TINY), blocks)
+    def forward(ctx: Any, logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
+        log_p = (logits / params.temperature).log_softmax(-1)  # Eq. 10
+        sum_terms = _js_terms if params.divergence == "js" else _kl_terms
+        loss, gradient = sum_terms(log_p, _PairWeights(tokens, params))
+        # Through the softmax; `gradient` has its factor p already.
+        gradient -= log_p.exp() * gradient.sum(-1, keepdim=True)
+        gradient /= params.temperature
         ctx.save_for_backward(gradient)
         return loss
 
@@ -75,61 +67,82 @@ class _FusedFda(torch.autograd.Function):
         return upstream * gradient, None, None
 
 
-def _spans(length: int, size: int) -> list[slice]:
-    """Cut a length into pieces."""
-    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+class _PairWeights:
+    """W, the sum of pos_F and neg_F (Eq. 13) with their factors, which share no pair.
 
-
-def _count_signs(block: Tensor) -> Tensor:
-    """Return how many pairs [P, k, m] and their mirrors have above and below zero: float [2]."""
-    square = block[:, :, : block.shape[1]]
-    above = 2 * torch.count_nonzero(block > 0) - torch.count_nonzero(square > 0)
-    other = 2 * torch.count_nonzero(block) - torch.count_nonzero(square)
-    return torch.stack((above, other - above)).to(block.dtype)
-
-
-Blocks = Sequence[tuple[slice, Tensor]]
-
-
-def _js_pairs(p: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """Return the loss, a scalar, and its gradient [P, n, C].
-
-    Args:
-        p: [P, n, C] distributions.
-        blocks: rows and their weights [P, k, n - first row].
+    A block [P, k, n - first row] holds k rows and only the columns from its first row on.
     """
-    # Labels first: the innermost loops run over tokens, of which there are many.
-    half = p.transpose(1, 2).contiguous() / 2
-    logs, row_sums = torch.zeros_like(half), p.new_zeros(p.shape[:2])
-    for block_rows, weights in blocks:
-        _add_mirrored(row_sums, weights, block_rows)
-        rows_per_tile = max(1, _TILE_ELEMENTS // (weights.shape[2] * p.shape[2]))
-        for tile in _spans(weights.shape[1], rows_per_tile):
-            rows = slice(block_rows.start + tile.start, block_rows.start + tile.stop)
-            for patch in range(len(p)):
-                # Mixtures [C, k, m].
-                terms = half[patch, :, rows, None] + half[patch, :, None, rows.start :]
-                terms.log_().mul_(weights[patch, tile, tile.start :])
-                _add_mirrored(logs[patch], terms, rows)
-    gradient = row_sums[:, :, None] * p.log() - logs.transpose(1, 2)
-    return (gradient * p).sum(), gradient
+
+    def __init__(self, tokens: Tensor, params: FdaParams) -> None:
+        # Same rows of all patches together: one patch alone keeps fewer cores busy.
+        starts = range(0, tokens.shape[1], _BLOCK_ROWS)
+        offset = tokens.new_tensor(-params.offset)
+        self._rows = [slice(start, start + _BLOCK_ROWS) for start in starts]
+        self._blocks = [
+            torch.baddbmm(offset, tokens[:, rows], tokens[:, rows.start :].transpose(1, 2))
+            for rows in self._rows
+        ]
+        similar = [block > 0 for block in self._blocks]
+        above = torch.stack([_count_pairs(mask) for mask in similar]).sum()
+        below = torch.stack([_count_pairs(block) for block in self._blocks]).sum() - above
+        positive = params.positive / above.clamp(min=1)
+        negative = params.negative / below.clamp(min=1)
+        for block, mask in zip(self._blocks, similar, strict=True):
+            block.mul_(torch.where(mask, positive, negative))
+
+    def product(self, columns: Tensor) -> Tensor:
+        """Return W columns, both [P, n, K]."""
+        sums = torch.zeros_like(columns)
+        for rows, block in zip(self._rows, self._blocks, strict=True):
+            sums[:, rows] += block @ columns[:, rows.start :]
+            # What lies right of the square counts for its columns, too.
+            beyond = block[:, :, block.shape[1] :].transpose(1, 2)
+            sums[:, rows.stop :] += beyond @ columns[:, rows]
+        return sums
 
 
-def _add_mirrored(sums: Tensor, terms: Tensor, rows: slice) -> None:
-    """Add to sums [..., n] a block [..., k, m] of terms and, beyond its square, its mirror."""
-    sums[..., rows] += terms.sum(-1)
-    sums[..., rows.stop :] += terms[..., rows.stop - rows.start :].sum(-2)
+def _count_pairs(block: Tensor) -> Tensor:
+    """Return how many pairs [P, k, m] and their mirrors are not zero."""
+    square = block[:, :, : block.shape[1]]
+    return 2 * torch.count_nonzero(block) - torch.count_nonzero(square)
 
 
-def _kl_pairs(p: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """Return loss and gradient as `_js_pairs` does."""
-    log_p = p.log()
-    both = torch.cat((log_p, p, torch.ones_like(p[:, :, :1])), dim=2)
-    sums = torch.zeros_like(both)
-    for rows, weights in blocks:
-        sums[:, rows] += weights @ both[:, rows.start :]
-        beyond = weights[:, :, rows.stop - rows.start :].transpose(1, 2)
-        sums[:, rows.stop :] += beyond @ both[:, rows]
-    logs, mixed, row_sums = torch.tensor_split(sums, (p.shape[2], 2 * p.shape[2]), dim=2)
-    inner = row_sums * log_p - logs
-    return (inner * p).sum(), inner + row_sums - mixed / p
+def _js_terms(log_p: Tensor, pairs: _PairWeights) -> tuple[Tensor, Tensor]:
+    """Return the loss, a scalar, and its gradient times p, [P, n, C]."""
+    basis, mixing = _expand_js(log_p)
+    sums = pairs.product(basis.flatten(2)).view_as(basis)
+    mixed = (sums.transpose(1, 2) @ mixing.transpose(2, 3)).transpose(1, 2)
+    terms = (basis * mixed).sum(-1)
+    return terms.sum(), terms
+
+
+def _expand_js(log_p: Tensor) -> tuple[Tensor, Tensor]:
+    """Return T(p) [P, n, C, K] and M [P, C, K, K], over the range of a label in a patch."""
+    log_p = log_p.clamp(min=_LEAST_LOG)
+    spread = float((log_p.amax(1) - log_p.amin(1)).max().nan_to_num())
+    count = min(5 + math.ceil(2 * spread), _MOST_POLYNOMIALS)
+    root = (log_p / _ROOT).exp()
+    low, high = root.amin(1, keepdim=True), root.amax(1, keepdim=True)
+    middle, half = (high + low) / 2, ((high - low) / 2).clamp(min=1e-8)
+    order = torch.arange(count, device=log_p.device)
+    angles = ((root - middle) / half).clamp(-1, 1).acos()
+    basis = (angles[..., None] * order).cos()
+    # Interpolation at the Chebyshev nodes; its coefficients come from a cosine transform.
+    node_angles = math.pi / count * (order.double() + 0.5)
+    transform = (order[:, None] * node_angles).cos() * (2 / count)
+    transform[0] /= 2
+    nodes = middle.mT.double() + half.mT.double() * node_angles.cos()
+    a = nodes.pow(_ROOT)[..., None]
+    summand = a * (2 * a / (a + a.mT)).log()
+    return basis, (transform @ summand @ transform.T).to(log_p.dtype)
+
+
+def _kl_terms(log_p: Tensor, pairs: _PairWeights) -> tuple[Tensor, Tensor]:
+    """Return the loss and its gradient times p as `_js_terms` does."""
+    p = log_p.exp()
+    # Only differences of logarithms count: small ones are rounded less.
+    log_p = log_p - log_p.mean(1, keepdim=True)
+    columns = torch.cat((log_p, p, torch.ones_like(p[:, :, :1])), dim=2)
+    logs, mixed, row_sums = pairs.product(columns).tensor_split((p.shape[2], 2 * p.shape[2]), dim=2)
+    terms = p * (row_sums * log_p - logs)
+    return terms.sum(), terms + row_sums * p - mixed

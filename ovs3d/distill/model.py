@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ovs3d.distill.heads import ClipHead, InnerProducts
-from ovs3d.errors import StoreError
+from ovs3d.errors import StoreError, one_line
 from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensors
 from ovs3d.field.model import Field, make_linear
 from ovs3d.field.render import RaySamples, composite, march, shade_rays, shade_samples
@@ -224,7 +224,7 @@ def load_segmentation(path: Path, device: torch.device) -> Segmentation:
     try:
         return _from_tensors(tensors, config)
     except (KeyError, TypeError, ValueError, RuntimeError, StoreError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise StoreError(
             f"{path}: not a segmentation ({reason}); run stage distill again"
         ) from None

@@ -20,14 +20,13 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from ovs3d.device import autocast, lowest_precision
-from ovs3d.errors import WeightsError
+from ovs3d.errors import WeightsError, one_line
 from ovs3d.features.crops import resize_windows
 from ovs3d.features.prompts import make_prompts
 from ovs3d.features.weights import (
     hub_file,
     model_digest,
     nearest,
-    one_line,
     read_json,
     tagged_file,
 )

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from ovs3d.device import encoder_workers, resolve_device
-from ovs3d.errors import ClusterError, Ovs3dError, StoreError
+from ovs3d.errors import ClusterError, Ovs3dError, StoreError, one_line
 from ovs3d.features.extract import Extraction, Filled, Work, fill
 from ovs3d.features.view_store import ViewStore
-from ovs3d.features.weights import one_line, tagged_file
+from ovs3d.features.weights import tagged_file
 from ovs3d.params import Device
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos

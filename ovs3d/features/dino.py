@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ovs3d.device import autocast, lowest_precision
-from ovs3d.errors import WeightsError
-from ovs3d.features.weights import hub_file, model_digest, nearest, one_line, read_json
+from ovs3d.errors import WeightsError, one_line
+from ovs3d.features.weights import hub_file, model_digest, nearest, read_json
 
 PRETRAINED = "pretrained"
 """Value of `dino_features.weights` for timm's own weights of a model."""

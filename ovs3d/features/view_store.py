@@ -28,7 +28,7 @@ from torch import Tensor
 from zarr.codecs import BloscCodec, Crc32cCodec, ShardingCodecIndexLocation
 from zarr.storage import MemoryStore
 
-from ovs3d.errors import StoreError
+from ovs3d.errors import StoreError, one_line
 from ovs3d.files import atomic_path, digest
 
 VERSION = 3
@@ -231,7 +231,7 @@ class ViewStore:
                 raise ValueError(f"{name} does not match its digest")
 
     def _broken(self, path: Path, error: BaseException) -> StoreError:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         return StoreError(
             f"{path}: no readable {self._STAGE} store ({reason}); delete it, then restore it with "
             f"`dvc checkout` or `dvc pull`, or remake it with `dvc repro {self._STAGE}`"

@@ -14,7 +14,7 @@ import torch
 from huggingface_hub.utils import logging as hub_logging
 from torch import Tensor, nn
 
-from ovs3d.errors import WeightsError
+from ovs3d.errors import WeightsError, one_line
 
 _REACH_SECONDS = 5
 """How long to wait for the hub before calling it unreachable; its own retries take a minute."""
@@ -97,12 +97,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return the three known names most like `name`, comma-separated."""
     names = list(known)
     return ", ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.0)) if names else "none"
-
-
-def one_line(error: BaseException, limit: int = 240) -> str:
-    """Return an error's message on one line, cut to `limit` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _bytes(tensor: Tensor) -> bytes:

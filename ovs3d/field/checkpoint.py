@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ovs3d.errors import StoreError
+from ovs3d.errors import StoreError, one_line
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.files import atomic_path
 
@@ -68,7 +68,7 @@ def load_tensors(
             raise ValueError("its content does not match its digest")
         return {name: tensor.to(device) for name, tensor in tensors.items()}, header["config"]
     except (SafetensorError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise StoreError(
             f"{path}: damaged or no {kind} at all ({reason}); delete it, then restore it with "
             f"`dvc checkout` or `dvc pull`, or run the stage that writes it again"
@@ -106,7 +106,7 @@ def field_from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any])
         field = Field(FieldConfig.from_dict(dict(config)), device="meta")
         field.load_state_dict(dict(tensors), assign=True)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise StoreError(f"tensors and configuration are not those of a field ({reason})") from None
     field.update_occupancy()
     return field

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from ovs3d.errors import PosesError
+from ovs3d.errors import PosesError, one_line
 from ovs3d.scene.cameras import expressible, from_colmap_camera
 from ovs3d.scene.colmap import quiet
 from ovs3d.scene.dataset import Photos, is_upright, same_shape, stored_size, upright_size
@@ -173,7 +173,7 @@ def read_model(folder: Path) -> pycolmap.Reconstruction:
             model = pycolmap.Reconstruction(folder)
     # COLMAP's own checks and its file readers raise several types.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise PosesError(f"{folder}: cannot be read as a COLMAP model ({reason})") from None
     for image_id in model.reg_image_ids():
         image = model.image(image_id)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ovs3d.errors import PosesError
+from ovs3d.errors import PosesError, one_line
 from ovs3d.scene.given_poses import GivenPoses, Lens, build_model, proper_pose
 from ovs3d.scene.normalise import Array
 
@@ -57,7 +57,7 @@ def _load(file: Path) -> Array:
     try:
         rows = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise PosesError(f"{file}: cannot be read as a NumPy array ({reason})") from None
     if rows.ndim != 2 or rows.shape[1] != _COLUMNS or rows.dtype.kind not in "fiu":
         raise PosesError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from ovs3d.errors import SceneError
+from ovs3d.errors import SceneError, one_line
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import (
     DECODE_ERRORS,
@@ -138,7 +138,7 @@ def _convert(path: Path, target: Path) -> None:
             exif = photo.getexif()
     # libheif's errors come as several types, ValueError and EOFError among them.
     except Exception as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise SceneError(f"{path}: cannot be read as HEIC ({reason})") from None
     photo.save(target, quality=_JPEG_QUALITY, subsampling=0, exif=exif)
 
