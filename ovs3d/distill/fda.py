@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ovs3d.params import FdaParams
 
@@ -70,7 +71,8 @@ class _FusedFda(torch.autograd.Function):
 class _PairWeights:
     """W, the sum of pos_F and neg_F (Eq. 13) with their factors, which share no pair.
 
-    A block [P, k, n - first row] holds k rows and only the columns from its first row on.
+    A block [P, k, n - first row] holds k rows and only the columns from its first row on, divided
+    by the factor of pos_F: what is left to do is a leaky rectification.
     """
 
     def __init__(self, tokens: Tensor, params: FdaParams) -> None:
@@ -78,20 +80,22 @@ class _PairWeights:
         starts = range(0, tokens.shape[1], _BLOCK_ROWS)
         offset = tokens.new_tensor(-params.offset)
         self._rows = [slice(start, start + _BLOCK_ROWS) for start in starts]
-        self._blocks = [
+        shifted = [
             torch.baddbmm(offset, tokens[:, rows], tokens[:, rows.start :].transpose(1, 2))
             for rows in self._rows
         ]
-        similar = [block > 0 for block in self._blocks]
-        above = torch.stack([_count_pairs(mask) for mask in similar]).sum()
-        below = torch.stack([_count_pairs(block) for block in self._blocks]).sum() - above
-        positive = params.positive / above.clamp(min=1)
-        negative = params.negative / below.clamp(min=1)
-        for block, mask in zip(self._blocks, similar, strict=True):
-            block.mul_(torch.where(mask, positive, negative))
+        above = torch.stack([_count_pairs(block > 0) for block in shifted]).sum()
+        below = torch.stack([_count_pairs(block) for block in shifted]).sum() - above
+        counts = torch.stack((above, below)).clamp(min=1).to(tokens.dtype)
+        positive, negative = tokens.new_tensor((params.positive, params.negative)) / counts
+        # A factor of zero must still divide.
+        self._positive = positive.clamp(min=1e-30)
+        ratio = negative / self._positive
+        self._blocks = [functional.prelu(block, ratio[None]) for block in shifted]
 
     def product(self, columns: Tensor) -> Tensor:
         """Return W columns, both [P, n, K]."""
+        columns = columns * self._positive
         sums = torch.zeros_like(columns)
         for rows, block in zip(self._rows, self._blocks, strict=True):
             sums[:, rows] += block @ columns[:, rows.start :]
