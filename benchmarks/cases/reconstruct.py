@@ -3,8 +3,8 @@
 Both forms fit the demo scene in the same space, on grids of the same sizes and with the same
 batches. The published form has TensoRF's model, losses and learning rates on its schedule of 25,000
 iterations, cut to `NAIVE_ITERATIONS`: growth, mask and decay come sooner by as much, and nothing
-was tuned for a training so short. The figures say how far each form is after its time, not how long
-TensoRF takes to be as far as ours.
+was tuned for a training so short. Ours has the schedule of the preset `tiny`, cut to
+`OURS_ITERATIONS` in the same way, so many that both show held-out views equally well.
 """
 
 import time
@@ -27,7 +27,7 @@ from ovs3d.scene.dataset import open_photos, split_views
 from ovs3d.scene.fit_space import choose_space
 from ovs3d.scene.space import Space
 
-NAIVE_ITERATIONS = 400
+NAIVE_ITERATIONS, OURS_ITERATIONS = 400, 240
 # Of 25,000 iterations, by the authors' configuration for forward-facing scenes.
 _UPSAMPLE_AT, _MASK_AT = (2000, 3000, 4000, 5500), (2500,)
 _PUBLISHED_ITERATIONS = 25_000
@@ -88,15 +88,32 @@ def naive(inputs: Inputs) -> Sample:
 
 
 def ours(inputs: Inputs) -> Sample:
-    """Train our field by the preset `tiny`."""
+    """Train our field to the same quality, then by the whole preset."""
+    seconds, notes = _fit(inputs, shortened(inputs.params, OURS_ITERATIONS))
+    whole_seconds, whole = _fit(inputs, inputs.params)
+    of_preset = {f"by the preset, {name}": value for name, value in whole.items()}
+    return Sample(seconds, notes=notes | {"by the preset, s": whole_seconds} | of_preset)
+
+
+def shortened(params: ReconstructParams, iterations: int) -> ReconstructParams:
+    """Return a section with fewer iterations; what happens on the way comes sooner by as much."""
+    share = iterations / params.iterations
+    sooner = {
+        name: tuple(round(at * share) for at in getattr(params, name))
+        for name in ("upsample_at", "occupancy_at")
+    }
+    return params.model_copy(update={"iterations": iterations, **sooner})
+
+
+def _fit(inputs: Inputs, params: ReconstructParams) -> tuple[float, dict[str, float]]:
     start = time.perf_counter()
-    field, _ = fit(inputs.pool, inputs.space, inputs.params, _SEED)
+    field, _ = fit(inputs.pool, inputs.space, params, _SEED)
     seconds = time.perf_counter() - start
 
     def render(origins: Tensor, directions: Tensor) -> Tensor:
         return render_rays(field, origins, directions).color
 
-    return Sample(seconds, notes=_notes(inputs, render, inputs.params.iterations))
+    return seconds, _notes(inputs, render, params.iterations)
 
 
 @torch.no_grad()
