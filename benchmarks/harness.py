@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,6 +65,12 @@ class Benchmark:
     ours: Callable[[Any], Sample]
     repeats: int
     keep_memory: bool = False
+
+
+def kept(benchmark: Benchmark) -> Benchmark:
+    """Return the same work with memory kept: what of its ratio is due to the allocator."""
+    name, goal = f"{benchmark.name}_kept", "none: shows what the allocator does"
+    return replace(benchmark, name=name, goal=goal, keep_memory=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import yaml
 from torch import nn
 
 from benchmarks.distillation import Inputs, naive, ours
-from benchmarks.harness import Benchmark
+from benchmarks.harness import Benchmark, kept
 from benchmarks.synthetic import Sizes, make_scene
 from ovs3d.features.dino import load_dino
 from ovs3d.params import DinoFeaturesParams, DistillParams
@@ -97,9 +97,7 @@ def setup(setting: Setting) -> Inputs:
     return Inputs(make_scene(setting.sizes, params), params, run)
 
 
-def benchmark(
-    name: str, setting: Setting, goal: str, repeats: int, keep_memory: bool = False
-) -> Benchmark:
+def benchmark(name: str, setting: Setting, goal: str, repeats: int) -> Benchmark:
     """Return the benchmark of a setting."""
     params, sizes = setting.params, setting.sizes
     shapes = (
@@ -109,12 +107,12 @@ def benchmark(
         f"{params.iterations - params.joint_after} of the joint one, tokens given"
     )
     form = partial(setup, setting)
-    return Benchmark(f"distill_{name}", shapes, goal, form, naive, ours, repeats, keep_memory)
+    return Benchmark(f"distill_{name}", shapes, goal, form, naive, ours, repeats)
 
 
 BENCHMARKS = (
     benchmark("tiny", TINY, "15x", 5),
-    benchmark("tiny_kept", TINY, "none: shows what the allocator does", 5, keep_memory=True),
+    kept(benchmark("tiny", TINY, "15x", 5)),
     benchmark("small", SMALL, "15x", 5),
     benchmark("paper", PAPER, "25x, memory 8x smaller; 60x with encoder", 1),
 )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.harness import Benchmark, Sample, timed, timed_with_cpu
+from benchmarks.harness import Benchmark, Sample, kept, timed, timed_with_cpu
 from benchmarks.naive.fda import naive_fda
 from ovs3d.distill.fda import fda_loss
 from ovs3d.params import FdaParams
@@ -58,18 +58,17 @@ def naive(inputs: Inputs) -> Sample:
     return replace(found, notes={**found.notes, "token similarities alone s": similarities})
 
 
-def benchmark(divergence: Literal["js", "kl"], keep_memory: bool = False) -> Benchmark:
+def benchmark(divergence: Literal["js", "kl"]) -> Benchmark:
     """Return the benchmark of one divergence."""
     return Benchmark(
-        name=f"fda_{divergence}" + "_kept" * keep_memory,
+        name=f"fda_{divergence}",
         shapes=f"{PATCHES} x {TOKENS} tokens of {DIM}, {LABELS} labels, loss and gradient",
-        goal="none: shows what the allocator does" if keep_memory else "25x, memory 20x smaller",
+        goal="25x, memory 20x smaller",
         setup=lambda: make_inputs(divergence),
         naive=naive,
         ours=lambda inputs: sample(fda_loss, inputs, calls=20),
         repeats=5,
-        keep_memory=keep_memory,
     )
 
 
-BENCHMARKS = (benchmark("js"), benchmark("js", keep_memory=True), benchmark("kl"))
+BENCHMARKS = (benchmark("js"), kept(benchmark("js")), benchmark("kl"))

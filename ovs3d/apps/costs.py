@@ -218,8 +218,7 @@ def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) 
     baked = trained * (shape.pixels(own.downscale) + sizes.tokens) * _BAKED_SAMPLES * _BAKED_BYTES
     relevancy = trained * shape.pixels(params.clip_features.downscale) * shape.labels
     relevancy *= len(sizes.windows) * 2
-    # Per pair of tokens and label: what the divergence keeps of a chunk is bounded; correlations
-    # of a patch are not.
+    # FDA keeps nothing per pair of tokens but its weight, and that twice for half of the pairs.
     fda = own.patches * own.patch_tokens**4 * _FLOAT
     decoded = shape.pixels(1) * _DECODED_BYTES
     pictures = _PICTURE_BYTES + sizes.field_bytes + table
