@@ -71,6 +71,7 @@ class ClipFeaturesParams(Section):
     strides_per_window: PositiveFloat
     crop_from: Literal["photo", "working"]
     views: Share
+    """Of the training views; at 1 test photos get features too."""
     batch: PositiveInt
 
 

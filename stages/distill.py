@@ -52,8 +52,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     save_segmentation(arguments.out / "segmentation.safetensors", model)
     write_csv(arguments.out / "loss.csv", history)
     checkpoint.remove()
-    rows = {"training views": len(inputs.views()), "labels": len(labels), **history[-1]}
-    summary_table(f"distillation of {arguments.scene}", rows)
+    summary_table(f"distillation of {arguments.scene}", {**inputs.rows(), **history[-1]})
 
 
 if __name__ == "__main__":

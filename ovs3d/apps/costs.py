@@ -16,7 +16,7 @@ from ovs3d.features.costs import (
     seconds_per_flop,
     synchronize,
 )
-from ovs3d.features.extract_clip import evenly_spaced
+from ovs3d.features.extract_clip import views_with_features
 from ovs3d.features.windows import lattice
 from ovs3d.field.vm import VmVolume
 from ovs3d.params import PosesParams, Preset
@@ -188,7 +188,8 @@ def _sizes(
         lattice(*working, divisor, section.strides_per_window).count
         for divisor in section.window_divisors
     )
-    clip_views = len(evenly_spaced(shape.photos, section.views))
+    trained = range(shape.photos - shape.test_views)
+    clip_views = len(views_with_features(shape.photos, trained, section.views))
     ranks = [params.reconstruct.density_ranks, params.reconstruct.appearance_ranks]
     # A plane has about as many nodes as a side of a cube of so many voxels.
     plane = params.reconstruct.voxels_end ** (2 / 3)

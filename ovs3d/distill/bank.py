@@ -41,19 +41,35 @@ class DistillInputs:
     spill: Spill
     """Takes what is read in every iteration; its device is that of the texts."""
 
-    def views(self) -> tuple[int, ...]:
-        """Return the training views that have a pose and features of both kinds.
+    def pixel_views(self) -> tuple[int, ...]:
+        """Return the training views that have a pose and CLIP features.
 
         Raises:
             SceneError: there is none.
         """
-        usable = set(self.cameras.views) & set(self.clip.views) & set(self.dino.views)
+        return self._usable(self.clip, "CLIP features; raise clip_features.views or")
+
+    def token_views(self) -> tuple[int, ...]:
+        """Return the training views that have a pose and DINO tokens.
+
+        Raises:
+            SceneError: there is none.
+        """
+        return self._usable(self.dino, "DINO tokens;")
+
+    def rows(self) -> dict[str, object]:
+        """Return what the closing table of the stage says about them."""
+        return {
+            "training views with CLIP features": len(self.pixel_views()),
+            "training views with DINO tokens": len(self.token_views()),
+            "labels": len(self.labels),
+        }
+
+    def _usable(self, store: FeatureStore | TokenStore, lacking: str) -> tuple[int, ...]:
+        usable = set(self.cameras.views) & set(store.views)
         views = tuple(view for view in self.train_views if view in usable)
         if not views:
-            raise SceneError(
-                "no training view has a pose, CLIP and DINO features; raise clip_features.views "
-                "or list fewer test_views"
-            )
+            raise SceneError(f"no training view has a pose and {lacking} list fewer test_views")
         return views
 
 

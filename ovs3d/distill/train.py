@@ -51,13 +51,12 @@ def distill(
         The segmentation, and per `LOG_EVERY` iterations a dict of `step` and the unweighted means
         of the terms since the last entry; `total` is the weighted sum that is minimised.
     """
-    views = inputs.views()
     generator = make_generator(seed, inputs.text.device)
     model = new_segmentation(
         field, inputs.labels, inputs.text, inputs.clip.scales, params, generator
     )
-    pixels = make_pixel_bank(field, inputs, views, params.downscale)
-    tokens = make_token_bank(field, inputs, views)
+    pixels = make_pixel_bank(field, inputs, inputs.pixel_views(), params.downscale)
+    tokens = make_token_bank(field, inputs, inputs.token_views())
     trainer = Distiller(model, pixels, tokens, params, generator, inputs.spill)
     return model, trainer.run(checkpoint)
 

@@ -1,6 +1,7 @@
 """CLIP feature extraction: the windows of a scene's photos, embedded into a store."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,13 +45,13 @@ class ClipWork(Work):
 
     params: ClipFeaturesParams
     seed: int
+    views: tuple[int, ...]
 
     title = "CLIP windows"
 
     def prepare(self, device: torch.device) -> Extraction:
-        params = self.params
+        params, views = self.params, self.views
         encoder = clip.load_clip(params.model, params.weights, device)
-        views = evenly_spaced(len(self.photos), params.views)
         digests = {view: digest(self.photos.paths[view]) for view in views}
         size = shrunk_size(self.photos, params.downscale, 1, "clip_features")
         boxes = np.stack([scene_windows(size, params, self.seed, digests[view]) for view in views])
@@ -98,6 +99,7 @@ def extract_clip(
     device: torch.device,
     out: Path,
     cluster: Cluster | None = None,
+    train_views: Sequence[int] | None = None,
 ) -> ExtractReport:
     """Embed the windows of a scene's photos (Algorithm 1) into a `FeatureStore`.
 
@@ -111,17 +113,35 @@ def extract_clip(
         device: where the encoder runs.
         out: the store, for example `clip.zarr`.
         cluster: whose workers run the encoder, on devices of their own; None for this process.
+        train_views: photo indices of which `params.views` is the share; None for all photos.
 
     Raises:
         WeightsError: the model cannot be loaded.
         SceneError: a photo cannot be decoded.
         ClusterError: the cluster cannot be used.
     """
-    work = ClipWork(photos, params, seed)
+    trained = range(len(photos)) if train_views is None else train_views
+    work = ClipWork(photos, params, seed, views_with_features(len(photos), trained, params.views))
     filled = cluster.extract(work, out) if cluster else extract_here(work, device, out)
     width, height = filled.store.attributes["size"]
     pixels = len(params.window_divisors) * width * height
     return ExtractReport.of(filled, pixels)
+
+
+def views_with_features(count: int, train_views: Sequence[int], share: float) -> tuple[int, ...]:
+    """Choose the photos that get features.
+
+    All photos if the share is 1: what is tried out after training looks at test photos as well.
+    A smaller one is a share of the training views, because training reads no others.
+
+    Args:
+        count: number of photos.
+        train_views: photo indices, sorted.
+        share: `clip_features.views`.
+    """
+    if share == 1:
+        return tuple(range(count))
+    return tuple(train_views[place] for place in evenly_spaced(len(train_views), share))
 
 
 def evenly_spaced(count: int, share: float) -> tuple[int, ...]:

@@ -1,19 +1,23 @@
 """Stores that do not belong to the photos or to the model of the texts."""
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 
+from ovs3d.distill import train
 from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
-from ovs3d.errors import StoreError
+from ovs3d.errors import SceneError, StoreError
 from ovs3d.params import load_scene_params
 from ovs3d.scene.cameras import save_cameras
 from ovs3d.scene.dataset import Photos
 from ovs3d.spill import Spill
 from stages import distill
 from tests.closure import ROOT
+from tests.distill.params import distill_params
 from tests.features.stores import VIEWS, make_store, make_token_store
 from tests.synthetic import SyntheticScene, write_scene
 
@@ -32,6 +36,30 @@ def inputs(tmp_path: Path, scene: SyntheticScene) -> DistillInputs:
         text=torch.ones(1, 8),
         spill=spill,
     )
+
+
+def test_views_without_windows_still_teach_where_things_end(
+    inputs: DistillInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(inputs, clip=MagicMock(views=VIEWS[:1]))
+    steps = ("make_pixel_bank", "make_token_bank", "new_segmentation", "Distiller")
+    made = {name: MagicMock() for name in steps}
+    for name, stand_in in made.items():
+        monkeypatch.setattr(train, name, stand_in)
+    train.distill(MagicMock(), few, distill_params(), 0)
+    assert made["make_pixel_bank"].call_args.args[2] == VIEWS[:1]
+    # View 6 has no pose.
+    assert made["make_token_bank"].call_args.args[2] == (1, 4)
+
+
+def test_scenes_without_a_view_to_learn_from_are_refused(inputs: DistillInputs) -> None:
+    other = replace(inputs, train_views=(0, 2))
+    with pytest.raises(
+        SceneError, match=r"a pose and CLIP features; raise clip_features\.views or"
+    ):
+        other.pixel_views()
+    with pytest.raises(SceneError, match="a pose and DINO tokens; list fewer test_views"):
+        other.token_views()
 
 
 def test_windows_of_other_photos_are_refused(inputs: DistillInputs) -> None:

@@ -18,7 +18,13 @@ from ovs3d.features import clip, crops, dino, extract, windows
 from ovs3d.features.clip import ClipEncoder, load_clip
 from ovs3d.features.dino import load_dino
 from ovs3d.features.extract import code_digest, in_order
-from ovs3d.features.extract_clip import ClipWork, evenly_spaced, extract_clip, scene_windows
+from ovs3d.features.extract_clip import (
+    ClipWork,
+    evenly_spaced,
+    extract_clip,
+    scene_windows,
+    views_with_features,
+)
 from ovs3d.features.extract_dino import DinoWork, extract_dino
 from ovs3d.features.pictures import save_token_picture, token_colors
 from ovs3d.features.store import FeatureStore, TokenStore
@@ -120,6 +126,21 @@ def test_share_of_views_is_extracted_evenly_spaced(
 )
 def test_evenly_spaced(count: int, share: float, views: tuple[int, ...]) -> None:
     assert evenly_spaced(count, share) == views
+
+
+@pytest.mark.parametrize(
+    ("train_views", "share", "views"),
+    [
+        pytest.param((0, 2, 3, 5), 0.5, (2, 5), id="half of those trained on"),
+        pytest.param((3, 4, 5), 0.9, (3, 4, 5), id="nearly all of those trained on"),
+        pytest.param((0, 2, 3, 5), 1.0, (0, 1, 2, 3, 4, 5), id="all, test photos too"),
+        pytest.param((4,), 0.01, (4,), id="at least one"),
+    ],
+)
+def test_share_is_one_of_the_training_views(
+    train_views: tuple[int, ...], share: float, views: tuple[int, ...]
+) -> None:
+    assert views_with_features(6, train_views, share) == views
 
 
 def run_killed_and_whole(
@@ -241,7 +262,7 @@ def test_store_of_another_version_of_a_package_is_started_over(
 def test_fingerprints_tell_kinds_of_devices_apart(
     photos: Photos, clip_params: ClipFeaturesParams, dino_params: DinoFeaturesParams
 ) -> None:
-    for work in (ClipWork(photos, clip_params, SEED), DinoWork(photos, dino_params)):
+    for work in (ClipWork(photos, clip_params, SEED, (0, 1)), DinoWork(photos, dino_params)):
         here = work.prepare(CPU).attributes
         with elsewhere() as place:
             there = work.prepare(place).attributes
@@ -261,7 +282,7 @@ def test_fingerprints_have_the_code_that_was_imported(
     (tmp_path / "edited.py").write_text("")
     for module in (clip, dino, *shared):
         monkeypatch.setattr(module, "__file__", str(tmp_path / "edited.py"))
-    assert ClipWork(photos, clip_params, SEED).prepare(CPU).attributes["code"] == clip_code
+    assert ClipWork(photos, clip_params, SEED, (0, 1)).prepare(CPU).attributes["code"] == clip_code
     assert DinoWork(photos, dino_params).prepare(CPU).attributes["code"] == dino_code
 
 

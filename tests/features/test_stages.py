@@ -19,6 +19,7 @@ def project(
 ) -> Path:
     """A folder with a scene and the repository's params, but with the tests' small models."""
     params: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params["scenes"]["demo"]["test_views"] = [1]
     params["scenes"]["demo"]["clip_features"] = {
         "model": clip_vit.model,
         "weights": clip_vit.weights,
@@ -30,7 +31,7 @@ def project(
         "weights": dino_vit.weights,
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    write_scene(make_scene(views=2, width=96, height=72), tmp_path / "raw")
+    write_scene(make_scene(views=3, width=96, height=72), tmp_path / "raw")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,15 +41,29 @@ def test_clip_features_stage_writes_a_finished_store(
 ) -> None:
     arguments = ["demo", "raw/images", "out"]
     assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 0
-    assert FeatureStore.open(project / "out" / "clip.zarr").views == (1,)
+    assert FeatureStore.open(project / "out" / "clip.zarr").views == (2,)
     assert "CLIP features of demo" in capsys.readouterr().out
+
+
+def test_changed_test_views_keep_a_store_of_all_photos(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = yaml.safe_load((project / "params.yaml").read_text())
+    content["scenes"]["demo"]["clip_features"]["views"] = 1.0
+    arguments = ["demo", "raw/images", "out"]
+    for test_views in ([1], [0, 2]):
+        content["scenes"]["demo"]["test_views"] = test_views
+        (project / "params.yaml").write_text(yaml.safe_dump(content))
+        assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 0
+    assert FeatureStore.open(project / "out" / "clip.zarr").views == (0, 1, 2)
+    assert "3 (3 from an earlier run)" in capsys.readouterr().out
 
 
 def test_dino_features_stage_writes_a_finished_store_and_a_picture(project: Path) -> None:
     arguments = ["demo", "raw/images", "out"]
     assert _run.run(dino_features.main, "", ("images", "out"), arguments) == 0
     store = TokenStore.open(project / "out" / "dino.zarr")
-    assert store.load(store.views, torch.device("cpu")).shape == (2, 9, 12, 24)
+    assert store.load(store.views, torch.device("cpu")).shape == (3, 9, 12, 24)
     assert sorted(path.name for path in (project / "out").iterdir()) == ["dino.zarr", "pca.png"]
 
 
