@@ -13,7 +13,7 @@ from ovs3d.apps.flight import fly_through, write_video
 from ovs3d.apps.point_cloud import sample_points, write_point_cloud
 from ovs3d.evaluation.drawing import legend, save_png
 from ovs3d.evaluation.figures import label_entries, overlay
-from ovs3d.evaluation.palette import label_colors
+from ovs3d.evaluation.palette import NO_LABEL_COLOR, UNLABELLED, color_table, label_colors
 from ovs3d.evaluation.segment import SegmentedView, Segmenter, segment_view
 from ovs3d.files import atomic_path, write_json
 from ovs3d.params import RenderParams
@@ -95,13 +95,15 @@ def side_by_side(rendered: SegmentedView, labels: Sequence[str]) -> NDArray[np.u
     """Set rendering and segmentation side by side over a legend: [h + legend, 2 w, 3]."""
     tinted = overlay(rendered.picture, rendered.label_map, len(labels))
     pictures = np.concatenate([rendered.picture, tinted], axis=1)
-    key = np.asarray(legend(label_entries(labels), pictures.shape[1]))
+    # Whether a frame has such pixels or not: all frames of a video have one size.
+    entries = [*label_entries(labels), (UNLABELLED, NO_LABEL_COLOR)]
+    key = np.asarray(legend(entries, pictures.shape[1]))
     return np.concatenate([pictures, key], axis=0)
 
 
 def write_label_map(path: Path, label_map: NDArray[np.uint8], count: int) -> None:
-    """Write label indices [h, w] as a PNG whose palette shows the labels' colours."""
+    """Write label indices [h, w], `NO_LABEL` among them, as a PNG in the labels' colours."""
     image = Image.fromarray(label_map)
-    image.putpalette(label_colors(count).tobytes())
+    image.putpalette(color_table(count).tobytes())
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG", optimize=False)

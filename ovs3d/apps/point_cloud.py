@@ -10,13 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from ovs3d.evaluation.palette import label_colors
-from ovs3d.evaluation.segment import Segmenter
+from ovs3d.evaluation.segment import MIN_OPACITY, Segmenter
 from ovs3d.files import atomic_path
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras
 
-_MIN_OPACITY = 0.5
-"""Rays that see less than this through the field hit no surface worth a point."""
 _R2_STEPS = (0.7548776662466927, 0.5698402909980532)
 """Reciprocals of the plastic number and of its square: the R2 sequence (Roberts 2018)."""
 
@@ -55,7 +53,7 @@ def sample_points(
         model: the segmentation.
         cameras: cameras of the scene.
         views: photo indices of registered views.
-        limit: at most this many points; rays through empty space give none.
+        limit: at most this many points; rays through empty space, which have no label, give none.
         device: device of the model.
     """
     # Fewer points than views: some views give none.
@@ -68,7 +66,7 @@ def sample_points(
             xy = _spread(first, last, cameras.width, cameras.height).to(device)
             origins, directions = cameras.rays(view, xy)
             rays = model.render(origins, directions)
-            hit = rays.opacity >= _MIN_OPACITY
+            hit = rays.opacity >= MIN_OPACITY
             positions = origins + rays.depth[:, None] * directions
             colors = (rays.color.clamp(0, 1) * 255).round().to(torch.uint8)
             labels = rays.logits.argmax(dim=-1).to(torch.uint8)

@@ -21,6 +21,7 @@ from ovs3d.features.clip import load_clip
 from ovs3d.params import load_scene_params
 from ovs3d.progress import plain_console
 from ovs3d.scene.cameras import load_cameras
+from ovs3d.scene.dataset import NO_LABEL
 
 _SHARPNESS = 10.0
 """Inverse temperature of the softmax over query and label (LERF, Sec. 3.5)."""
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     for view in views:
         rendered = segment_view(model, cameras, view, params.stages.evaluate.downscale, device)
         figures.append(query_figure(rendered.picture, rendered.logits, f"view {view}", words))
-        scores.append(rendered.logits.reshape(-1, len(model.labels)))
+        scores.append(rendered.logits[rendered.label_map != NO_LABEL])
     out = arguments.out or Path("data/query") / name / f"{words.replace('/', ' ')}.png"
     save_png(framed(stack([*figures, scale_bar(0.0, 1.0, figures[0].width)])), out)
     console = plain_console()
@@ -130,10 +131,12 @@ def verdict(scores: NDArray[np.float32], model: Segmentation) -> str:
     """Tell how much the words win and which label they come closest to.
 
     Args:
-        scores: [N, C + 1] cosines of pixels, those of the words last.
+        scores: [N, C + 1] cosines of pixels that have a label, those of the words last.
         model: with the words as its last label.
     """
     *labels, words = model.labels
+    if not len(scores):
+        return f"no ray of these views meets anything; '{words}' cannot be compared"
     won = float((scores.argmax(axis=1) == len(labels)).mean())
     owners = scores[:, :-1].argmax(axis=1)
     # Where the words fit best among the labels' pixels.

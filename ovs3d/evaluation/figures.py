@@ -29,6 +29,7 @@ from ovs3d.evaluation.drawing import (
 )
 from ovs3d.evaluation.palette import (
     NO_LABEL_COLOR,
+    UNLABELLED,
     WRONG_COLOR,
     blend,
     colorize,
@@ -79,10 +80,11 @@ def comparison(
         photo: [h, w, 3].
         truth: [h, w] label indices, `NO_LABEL` where no mask covers; None for a view without
             masks, which then shows photo and prediction only.
-        prediction: [h, w] label indices.
+        prediction: [h, w] label indices, `NO_LABEL` where the ray met nothing.
         labels: names of the labels.
     """
     entries = label_entries(labels)
+    black = [UNLABELLED] if (prediction == NO_LABEL).any() else []
     panels = [panel(photo, "photo")]
     predicted = panel(overlay(photo, prediction, len(labels)), "prediction")
     if truth is None:
@@ -98,7 +100,9 @@ def comparison(
         ]
         entries.append(("wrong", WRONG_COLOR))
         if not covered.all():
-            entries.append(("no mask", NO_LABEL_COLOR))
+            black.insert(0, "no mask")
+    if black:
+        entries.append((" or ".join(black), NO_LABEL_COLOR))
     pictures = row(panels)
     return framed(stack([pictures, legend(entries, pictures.width)]))
 
@@ -153,26 +157,28 @@ def confusion_figure(counts: NDArray[np.int64], labels: Sequence[str]) -> Image.
     """Draw the confusion matrix; each row in percent of the pixels of its true label.
 
     Args:
-        counts: int64 [C + 1, C]; the last row (no mask) is drawn if it has pixels.
+        counts: int64 [C + 1, C + 1]; the last row (no mask) and the last column (unlabelled) are
+            drawn if they have pixels.
         labels: names of the C labels.
     """
     labels = distinct(labels)
     names = [*labels, "no mask"] if counts[-1].any() else list(labels)
+    columns = [*labels, UNLABELLED] if counts[:, -1].any() else list(labels)
     rows = counts[: len(names)]
     shares = rows / rows.sum(axis=1, keepdims=True).clip(min=1)
     left = max(text_width(name) for name in names) + MARGIN
-    top = max(text_width(label) for label in labels) + MARGIN
-    size = (left + _CELL * len(labels), top + _CELL * len(names))
+    top = max(text_width(name) for name in columns) + MARGIN
+    size = (left + _CELL * len(columns), top + _CELL * len(names))
     canvas = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(canvas)
-    for column, label in enumerate(labels):
-        upright = text_line(label, text_width(label) + 1).rotate(90, expand=True)
+    for column, name in enumerate(columns):
+        upright = text_line(name, text_width(name) + 1).rotate(90, expand=True)
         x = left + column * _CELL + (_CELL - upright.width) // 2
         canvas.paste(upright, (x, top - MARGIN // 2 - upright.height))
     for line, name in enumerate(names):
         y = top + line * _CELL
         draw.text((0, y + (_CELL - TEXT_SIZE) // 2), name, fill=INK, font=font())
-        for column in range(len(labels)):
+        for column in range(len(columns)):
             _draw_cell(draw, left + column * _CELL, y, float(shares[line, column]))
     caption = "rows: mask, columns: prediction, percent of the row"
     return framed(stack([text_line(caption, max(canvas.width, text_width(caption))), canvas]))

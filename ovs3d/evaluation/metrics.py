@@ -1,7 +1,8 @@
 """How well label maps agree with masks: IoU, accuracy and the confusion matrix.
 
-Everything follows from one matrix per view. C labels; `counts` is int64 [C + 1, C]: rows are the
-true labels, the last row the pixels that no mask covers; columns are the predicted labels.
+Everything follows from one matrix per view. C labels; `counts` is int64 [C + 1, C + 1]: rows are
+the true labels, the last row the pixels that no mask covers; columns are the predicted labels, the
+last column the pixels whose ray met nothing. Unlabelled so, a pixel that a mask covers is wrong.
 
 Two protocols (DESIGN section 4): ours ignores uncovered pixels (`counts[:-1]`), the paper's counts
 each as wrong, whatever was predicted there.
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ovs3d.evaluation.palette import UNLABELLED
 from ovs3d.scene.dataset import NO_LABEL
 
 _PLOT_ROWS = 1000
@@ -26,31 +28,34 @@ def confusion_matrix(
 
     Args:
         truth: label indices of any shape, `NO_LABEL` where no mask covers.
-        prediction: label indices of the same shape, each below `classes`.
+        prediction: label indices of the same shape, `NO_LABEL` where the ray met nothing.
         classes: number of labels C.
 
     Returns:
-        int64 [C + 1, C] counts; see the module's docstring.
+        int64 [C + 1, C + 1] counts; see the module's docstring.
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}")
-    rows = np.where(truth == NO_LABEL, classes, truth).astype(np.int64)
-    cells = rows.ravel() * classes + prediction.ravel()
-    return np.bincount(cells, minlength=(classes + 1) * classes).reshape(classes + 1, classes)
+    rows, columns = (
+        np.where(labels == NO_LABEL, classes, labels).astype(np.int64).ravel()
+        for labels in (truth, prediction)
+    )
+    side = classes + 1
+    return np.bincount(rows * side + columns, minlength=side * side).reshape(side, side)
 
 
 def iou_per_class(counts: NDArray[np.int64], uncovered_wrong: bool = False) -> NDArray[np.float64]:
     """Compute the intersection over union of every label.
 
     Args:
-        counts: int64 [C + 1, C] of one view.
+        counts: int64 [C + 1, C + 1] of one view.
         uncovered_wrong: use the paper's protocol, where uncovered pixels enlarge the union.
 
     Returns:
         float64 [C] in [0, 1]; NaN for a label that is neither in the truth nor predicted.
     """
     covered = counts[:-1]
-    predicted = counts.sum(axis=0) if uncovered_wrong else covered.sum(axis=0)
+    predicted = (counts if uncovered_wrong else covered).sum(axis=0)[:-1]
     intersection = np.diagonal(covered)
     union = covered.sum(axis=1) + predicted - intersection
     with np.errstate(invalid="ignore"):
@@ -61,7 +66,7 @@ def accuracy(counts: NDArray[np.int64], uncovered_wrong: bool = False) -> float 
     """Compute the share of pixels whose label is right; None if there are no pixels to judge.
 
     Args:
-        counts: int64 [C + 1, C] of one view, or the sum over views.
+        counts: int64 [C + 1, C + 1] of one view, or the sum over views.
         uncovered_wrong: use the paper's protocol, where uncovered pixels count and are wrong.
     """
     total = int(counts.sum() if uncovered_wrong else counts[:-1].sum())
@@ -96,7 +101,7 @@ def confusion_rows(counts: NDArray[np.int64], labels: Sequence[str]) -> str:
     remainders), so that a row stands for the same share of them.
 
     Args:
-        counts: int64 [C + 1, C], summed over views.
+        counts: int64 [C + 1, C + 1], summed over views.
         labels: names of the C labels.
 
     Returns:
@@ -111,7 +116,8 @@ def confusion_rows(counts: NDArray[np.int64], labels: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["actual", "predicted"])
+    names = [*labels, UNLABELLED]
     for cell, repeats in enumerate(rows):
-        actual, predicted = divmod(cell, len(labels))
-        writer.writerows([[labels[actual], labels[predicted]]] * int(repeats))
+        actual, predicted = divmod(cell, len(names))
+        writer.writerows([[names[actual], names[predicted]]] * int(repeats))
     return text.getvalue()

@@ -16,7 +16,9 @@ _VIRIDIS = "440154 472d7b 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725"
 _GOLDEN_ANGLE = 0.38196601125
 
 NO_LABEL_COLOR = (0, 0, 0)
-"""Pixels that no mask covers."""
+"""Pixels that no mask covers, and those whose ray met nothing."""
+UNLABELLED = "unlabelled"
+"""Name of the latter, where labels are named."""
 WRONG_COLOR = (255, 0, 80)
 """Pixels whose label is wrong."""
 
@@ -32,11 +34,16 @@ def label_colors(count: int) -> NDArray[np.uint8]:
     return np.array(colors, dtype=np.uint8).reshape(count, 3)
 
 
-def colorize(label_map: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """Paint label indices [h, w] as [h, w, 3]; indices of `count` and above are black."""
+def color_table(count: int) -> NDArray[np.uint8]:
+    """Return the colour of every value of a label map, [256, 3]; from `count` on it is black."""
     table = np.full((256, 3), NO_LABEL_COLOR, dtype=np.uint8)
     table[:count] = label_colors(count)
-    return np.asarray(table[label_map], dtype=np.uint8)
+    return table
+
+
+def colorize(label_map: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Paint label indices [h, w] as [h, w, 3]."""
+    return np.asarray(color_table(count)[label_map], dtype=np.uint8)
 
 
 def blend(

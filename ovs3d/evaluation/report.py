@@ -168,7 +168,7 @@ def evaluate_scene(
                 )
             advance()
     counts = [score.counts for score in scores.values() if score.counts is not None]
-    total = sum(counts, np.zeros((len(model.labels) + 1, len(model.labels)), dtype=np.int64))
+    total = sum(counts, np.zeros((len(model.labels) + 1,) * 2, dtype=np.int64))
     save_png(figures.confusion_figure(total, model.labels), out / "confusion.png")
     with atomic_path(out / "confusion.csv") as temporary:
         temporary.write_text(confusion_rows(total, model.labels))
@@ -209,7 +209,7 @@ def collect_metrics(
     """
     counts = [score.counts for score in scores.values() if score.counts is not None]
     per_view = [iou_per_class(view) for view in counts]
-    total = sum(counts, np.zeros((len(labels) + 1, len(labels)), dtype=np.int64))
+    total = sum(counts, np.zeros((len(labels) + 1,) * 2, dtype=np.int64))
     numbers = {
         "miou": miou(per_view),
         "accuracy": accuracy(total),

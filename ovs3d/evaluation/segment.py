@@ -9,6 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovs3d.scene.cameras import Cameras, pixel_centres
+from ovs3d.scene.dataset import NO_LABEL
+
+MIN_OPACITY = 0.5
+"""Rays of less opacity have no label and end in no point.
+
+Opacity is the probability that a ray ends in the field: below one half it more likely met nothing.
+That is what the number means, so it is no parameter; nobody should gain a score by moving it.
+"""
 
 
 class Rendered(Protocol):
@@ -63,8 +71,12 @@ class SegmentedView:
 
     @property
     def label_map(self) -> NDArray[np.uint8]:
-        """[h, w] index of the best label, the first one where two are equal."""
-        return np.asarray(self.logits.argmax(axis=-1), dtype=np.uint8)
+        """[h, w] index of the best label, the first one where two are equal.
+
+        `NO_LABEL` where the ray met too little to have one.
+        """
+        best = self.logits.argmax(axis=-1)
+        return np.where(self.opacity < MIN_OPACITY, NO_LABEL, best).astype(np.uint8)
 
     @property
     def picture(self) -> NDArray[np.uint8]:

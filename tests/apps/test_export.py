@@ -10,9 +10,10 @@ from PIL import Image
 
 from ovs3d.apps.export import export_scene, side_by_side, write_label_map
 from ovs3d.apps.point_cloud import PointCloud, sample_points, write_point_cloud
-from ovs3d.evaluation.palette import label_colors
+from ovs3d.evaluation.palette import NO_LABEL_COLOR, color_table, label_colors
 from ovs3d.evaluation.segment import segment_view
 from ovs3d.params import RenderParams
+from ovs3d.scene.dataset import NO_LABEL
 from tests.evaluation.oracle import OracleSegmentation, read_folder
 from tests.synthetic import LABELS, SyntheticScene
 
@@ -79,12 +80,13 @@ def test_point_cloud_round_trip(tmp_path: Path) -> None:
 
 
 def test_write_label_map_keeps_indices_and_shows_colors(tmp_path: Path) -> None:
-    indices = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+    indices = np.array([[0, 1, 2], [2, NO_LABEL, 0]], np.uint8)
     write_label_map(tmp_path / "a.png", indices, 3)
     with Image.open(tmp_path / "a.png") as image:
         assert image.mode == "P"
         assert np.array_equal(np.asarray(image), indices)
-        assert np.array_equal(np.asarray(image.convert("RGB")), label_colors(3)[indices])
+        assert np.array_equal(np.asarray(image.convert("RGB")), color_table(3)[indices])
+    assert color_table(3)[NO_LABEL].tolist() == list(NO_LABEL_COLOR)
 
 
 def test_side_by_side_names_the_labels(scene: SyntheticScene) -> None:
@@ -94,6 +96,22 @@ def test_side_by_side_names_the_labels(scene: SyntheticScene) -> None:
     assert frame.shape[1] == 2 * width
     assert np.array_equal(frame[:height, :width], view.picture)
     assert (frame[height:] == label_colors(1)[0]).all(axis=-1).any()
+
+
+def test_what_rays_do_not_meet_is_black_and_named(scene: SyntheticScene) -> None:
+    views = [
+        segment_view(OracleSegmentation(opacity), scene.cameras, 0, 1, CPU)
+        for opacity in (1.0, 0.2)
+    ]
+    whole, holes = (side_by_side(view, LABELS) for view in views)
+    height, width = views[0].label_map.shape
+    boxes = views[1].label_map == NO_LABEL
+    grey = np.rint(views[1].picture.mean(axis=-1) * 0.35)
+    assert np.array_equal(holes[:height, width:][boxes][:, 0], grey[boxes])
+    # The legend names it in every frame; frames of a video have one size.
+    assert whole.shape == holes.shape
+    assert np.array_equal(whole[height:], holes[height:])
+    assert (whole[height:] == NO_LABEL_COLOR).all(axis=-1).any()
 
 
 def test_export_scene_writes_the_same_files_twice(scene: SyntheticScene, tmp_path: Path) -> None:

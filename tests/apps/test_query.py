@@ -53,6 +53,12 @@ def test_verdict_names_what_the_words_come_closest_to() -> None:
     assert line.endswith("as a text it is closest to 'red apple' (0.80)")
 
 
+def test_verdict_without_anything_seen_says_so() -> None:
+    found = model()
+    add_query(found, "fruit", torch.cat((TEXT, QUERY)))
+    assert verdict(SCORES[:0], found).startswith("no ray of these views meets anything")
+
+
 def test_figure_shows_where_the_words_win() -> None:
     logits = np.full((40, 240, 3), 0.2, dtype=np.float32)
     logits[:20, :, 2] = 1.2

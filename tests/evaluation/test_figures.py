@@ -29,6 +29,32 @@ def test_comparison_marks_exactly_the_wrong_pixels() -> None:
     assert _count(figure, NO_LABEL_COLOR) == 4 * 10 * 160 + 12 * 12
 
 
+def test_comparison_names_what_is_black(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+
+    def legend(entries: list[tuple[str, drawing.Color]], width: int) -> Image.Image:
+        names[:] = [name for name, color in entries if color == NO_LABEL_COLOR]
+        return drawing.legend(entries, width)
+
+    monkeypatch.setattr(figures, "legend", legend)
+    full = np.zeros((120, 160), np.uint8)
+    partial = full.copy()
+    partial[:10] = NO_LABEL
+    for truth, prediction, expected in (
+        (full, full, []),
+        (full, partial, ["unlabelled"]),
+        (None, partial, ["unlabelled"]),
+        (partial, full, ["no mask"]),
+        (partial, partial, ["no mask or unlabelled"]),
+    ):
+        figure = figures.comparison(PHOTO, truth, prediction, LABELS)
+        assert names == expected
+        # Unlabelled pixels are wrong where a mask covers.
+        wrong = 4 * 10 * 160 if truth is full and prediction is partial else 0
+        legend_square = 0 if truth is None else 12 * 12
+        assert _count(figure, WRONG_COLOR) == wrong + legend_square
+
+
 def test_comparison_without_masks_shows_no_errors() -> None:
     figure = figures.comparison(PHOTO, None, np.zeros((120, 160), np.uint8), LABELS)
     assert _count(figure, WRONG_COLOR) == 0
@@ -60,10 +86,24 @@ def test_logits_figure_shares_one_scale() -> None:
 
 @pytest.mark.parametrize("uncovered", [0, 7])
 def test_confusion_figure_shows_uncovered_pixels_only_if_there_are_any(uncovered: int) -> None:
-    counts = np.array([[5, 0, 0], [1, 4, 0], [0, 0, 9], [uncovered, 0, 0]])
-    heights = figures.confusion_figure(counts, LABELS).height
-    without = figures.confusion_figure(counts * [[1], [1], [1], [0]], LABELS).height
-    assert (heights > without) == (uncovered > 0)
+    counts = np.diag([5, 4, 9, 0])
+    without = figures.confusion_figure(counts, LABELS)
+    counts[3, 0] = uncovered
+    found = figures.confusion_figure(counts, LABELS)
+    assert (found.height > without.height) == (uncovered > 0)
+    assert found.width == without.width
+
+
+@pytest.mark.parametrize("unlabelled", [0, 7])
+def test_confusion_figure_shows_unlabelled_predictions_only_if_there_are_any(
+    unlabelled: int,
+) -> None:
+    counts = np.diag([5, 4, 9, 0])
+    without = figures.confusion_figure(counts, LABELS)
+    counts[1, 3] = unlabelled
+    found = figures.confusion_figure(counts, LABELS)
+    assert (found.width > without.width) == (unlabelled > 0)
+    assert found.height == without.height
 
 
 def test_panel_thins_out_large_pictures() -> None:

@@ -22,7 +22,30 @@ PREDICTION = label_map([[0, 1], [1, 0]])
 
 def test_confusion_matrix_hand_case() -> None:
     counts = confusion_matrix(TRUTH, PREDICTION, 3)
-    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0]]
+    assert counts.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_unlabelled_predictions_are_wrong_where_a_mask_covers() -> None:
+    prediction = label_map([[0, NO_LABEL], [NO_LABEL, NO_LABEL]])
+    counts = confusion_matrix(TRUTH, prediction, 3)
+    assert counts.tolist() == [[1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 1]]
+    # Label 0: 1 of 2, label 1: 0 of 1; 1 of 3 covered pixels, 1 of all 4.
+    for uncovered_wrong, right in ((False, 1 / 3), (True, 1 / 4)):
+        ious = iou_per_class(counts, uncovered_wrong)
+        assert ious[:2].tolist() == [0.5, 0.0]
+        assert np.isnan(ious[2])
+        assert accuracy(counts, uncovered_wrong) == pytest.approx(right)
+
+
+def test_unlabelled_predictions_match_scikit_learn() -> None:
+    generator = np.random.default_rng(7)
+    truth = generator.integers(0, 4, (40, 30)).astype(np.uint8)
+    prediction = generator.choice([0, 1, 2, 3, NO_LABEL], truth.shape).astype(np.uint8)
+    counts = confusion_matrix(truth, prediction, 4)
+    pixels = truth.ravel(), prediction.ravel()
+    expected = jaccard_score(*pixels, labels=range(4), average=None)
+    assert iou_per_class(counts) == pytest.approx(expected, abs=1e-12)
+    assert accuracy(counts) == pytest.approx(accuracy_score(*pixels))
 
 
 def test_confusion_matrix_rejects_other_shape() -> None:
@@ -87,14 +110,15 @@ def test_paper_protocol_matches_scikit_learn_on_masks() -> None:
 
 
 def test_confusion_rows_keep_proportions() -> None:
-    counts = np.array([[5000, 2500], [1, 2499], [900, 900]])
+    counts = np.array([[5000, 2000, 500], [1, 2499, 0], [900, 900, 900]])
     lines = confusion_rows(counts, ["red, ripe", "b"]).splitlines()
     assert lines[0] == "actual,predicted"
     assert lines.count('"red, ripe","red, ripe"') == 500
-    assert lines.count('"red, ripe",b') == 250
+    assert lines.count('"red, ripe",b') == 200
+    assert lines.count('"red, ripe",unlabelled') == 50
     assert lines.count("b,b") == 250
     assert len(lines) == 1 + 1000
 
 
 def test_confusion_rows_of_nothing_is_the_header() -> None:
-    assert confusion_rows(np.zeros((3, 2), np.int64), ["a", "b"]) == "actual,predicted\n"
+    assert confusion_rows(np.zeros((3, 3), np.int64), ["a", "b"]) == "actual,predicted\n"

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from ovs3d.errors import PosesError, SceneError
 from ovs3d.evaluation.report import TestScene, TestViews, choose_test_views, evaluate_scene
+from ovs3d.evaluation.segment import Segmenter
 from ovs3d.scene.dataset import NO_LABEL, Photos
 from tests.evaluation.oracle import OracleSegmentation, read_folder
 from tests.synthetic import LABELS, SyntheticScene, write_scene
 
 CPU = torch.device("cpu")
+ORACLE = OracleSegmentation()
 
 
 def test_choose_test_views_holds_out() -> None:
@@ -70,11 +72,15 @@ def photos(scene: SyntheticScene, tmp_path: Path) -> Photos:
 
 
 def _evaluate(
-    scene: SyntheticScene, photos: Photos, out: Path, masks: Mapping[int, NDArray[np.uint8]]
+    scene: SyntheticScene,
+    photos: Photos,
+    out: Path,
+    masks: Mapping[int, NDArray[np.uint8]],
+    model: Segmenter = ORACLE,
 ) -> dict[str, Any]:
     test = choose_test_views((1, 4), masks.keys(), scene.cameras.views, "held_out")
     setting = TestScene(photos, scene.cameras, masks, test)
-    return evaluate_scene(OracleSegmentation(), setting, (5, 7, 10), 1, CPU, out)
+    return evaluate_scene(model, setting, (5, 7, 10), 1, CPU, out)
 
 
 def _masks(scene: SyntheticScene) -> dict[int, NDArray[np.uint8]]:
@@ -119,6 +125,19 @@ def test_evaluate_scene_tells_the_protocols_apart(
         rows = Counter(row["actual"] == row["predicted"] for row in csv.DictReader(file))
     assert rows[True] == pytest.approx(667, abs=2)
     assert rows.total() == 1000
+
+
+def test_evaluate_scene_counts_what_rays_do_not_meet_as_wrong(
+    scene: SyntheticScene, photos: Photos, tmp_path: Path
+) -> None:
+    masks = _masks(scene)
+    metrics = _evaluate(scene, photos, tmp_path / "out", masks, OracleSegmentation(0.2))
+    floor_and_wall = np.mean([mask >= LABELS.index("floor") for mask in masks.values()])
+    assert metrics["accuracy"] == pytest.approx(floor_and_wall, abs=1e-6)
+    assert [metrics["per_class"][label] for label in LABELS] == [0, 0, 0, 1, 1]
+    with (tmp_path / "out" / "confusion.csv").open(newline="") as file:
+        predicted = Counter(row["predicted"] for row in csv.DictReader(file))
+    assert predicted["unlabelled"] == pytest.approx(1000 * (1 - floor_and_wall), abs=3)
 
 
 def test_evaluate_scene_without_masks_has_no_miou_and_says_so(

@@ -1,9 +1,11 @@
 """Rendering of a view and reduction of masks."""
 
 import numpy as np
+import pytest
 import torch
 
 from ovs3d.evaluation.segment import segment_view, shrink_labels
+from ovs3d.scene.dataset import NO_LABEL
 from tests.evaluation.oracle import SCALES, OracleSegmentation, label_map
 from tests.synthetic import LABELS, SyntheticScene
 
@@ -19,6 +21,19 @@ def test_segment_view_sees_what_is_there(scene: SyntheticScene) -> None:
     assert np.array_equal(view.label_map, scene.label_maps[2].numpy())
     assert np.allclose(view.depth, scene.depths[2].numpy(), atol=1e-4)
     assert view.picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("opacity", "seen"), [(0.49, False), (0.5, True)])
+def test_rays_that_meet_too_little_have_no_label(
+    scene: SyntheticScene, opacity: float, seen: bool
+) -> None:
+    view = segment_view(OracleSegmentation(opacity), scene.cameras, 2, 1, CPU)
+    truth = scene.label_maps[2].numpy()
+    boxes = truth < LABELS.index("floor")
+    assert boxes.any()
+    expected = truth if seen else np.where(boxes, NO_LABEL, truth)
+    assert np.array_equal(view.label_map, expected)
+    assert view.label_map.dtype == np.uint8
 
 
 def test_segment_view_crops_what_downscale_does_not_divide(scene: SyntheticScene) -> None:
