@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import Sample, timed_with_cpu
-from benchmarks.naive.distill import NaiveBatch, naive_terms
+from benchmarks.naive.distill import NaiveBatch, lightest_kept, naive_terms
 from benchmarks.synthetic import Scene, make_distiller
 from ovs3d.device import adam, make_generator
-from ovs3d.distill.bank import WEIGHT_THRESHOLD, PixelBank
+from ovs3d.distill.bank import PixelBank
 from ovs3d.distill.model import Segmentation
 from ovs3d.params import DistillParams
 
@@ -41,7 +41,7 @@ def naive(inputs: Inputs) -> Sample:
     Tokens come from the store as in our form: otherwise the two losses could not be compared.
     """
     params = inputs.params
-    batch = naive_batch(inputs.scene, *draw(inputs.scene, params))
+    batch = naive_batch(inputs.scene, params, *draw(inputs.scene, params))
     values: dict[str, Tensor] = {}
     notes: dict[str, float] = {}
     for phase in PHASES:
@@ -92,7 +92,7 @@ def draw(scene: Scene, params: DistillParams) -> tuple[Tensor, Tensor]:
     return pixels, (rows * width + corner[2] + step).flatten(1)
 
 
-def naive_batch(scene: Scene, pixels: Tensor, patches: Tensor) -> NaiveBatch:
+def naive_batch(scene: Scene, params: DistillParams, pixels: Tensor, patches: Tensor) -> NaiveBatch:
     """Collect what the naive form reads.
 
     Pixel features stand for a look-up in dense maps, which are not made: they would take 1.17 GB a
@@ -100,6 +100,7 @@ def naive_batch(scene: Scene, pixels: Tensor, patches: Tensor) -> NaiveBatch:
 
     Args:
         scene: made up.
+        params: section `distill`.
         pixels: int64 [B], pixel rays view after view.
         patches: int64 [P, n], tokens view after view.
     """
@@ -108,15 +109,27 @@ def naive_batch(scene: Scene, pixels: Tensor, patches: Tensor) -> NaiveBatch:
     features, relevancy = bank.features_of(pixels)
     centres = scene.cameras.world_from_camera[:, :, 3].float()
     per_view, tokens_per_view = len(scene.xy), len(scene.token_xy)
+    rays = (centres[pixels // per_view], _directions(scene, scene.xy)[pixels])
+    token_rays = (
+        centres[patches // tokens_per_view],
+        _directions(scene, scene.token_xy)[patches],
+    )
     return NaiveBatch(
-        origins=centres[pixels // per_view],
-        directions=_directions(scene, scene.xy)[pixels],
+        origins=rays[0],
+        directions=rays[1],
         colors=bank.colors[pixels].float() / 255,
         features=features,
         relevancy=relevancy,
-        token_origins=centres[patches // tokens_per_view],
-        token_directions=_directions(scene, scene.token_xy)[patches],
+        token_origins=token_rays[0],
+        token_directions=token_rays[1],
         tokens=scene.tokens.flatten(0, 2)[patches].float(),
+        lightest=lightest_kept(scene.model, *rays, params.mass_kept),
+        token_lightest=torch.stack(
+            [
+                lightest_kept(scene.model, *patch, params.mass_kept)
+                for patch in zip(*token_rays, strict=True)
+            ]
+        ),
     )
 
 
@@ -137,7 +150,7 @@ def _naive_phase(
     values: dict[str, Tensor] = {}
 
     def iterate() -> None:
-        terms = naive_terms(model, inputs.params, batch, WEIGHT_THRESHOLD, joint)
+        terms = naive_terms(model, inputs.params, batch, joint)
         found.update(gradients(model, terms))
         values.update(_named(phase, terms.detach(), found))
 

@@ -114,7 +114,8 @@ def make_distiller(scene: Scene, params: DistillParams) -> Distiller:
     spill = Spill(torch.device("cpu"), math.inf, Path())
 
     def bake(xy: Tensor, what: str) -> BakedRays:
-        return bake_rays(scene.model.field, scene.cameras, scene.cameras.views, xy, what, spill)
+        views = scene.cameras.views
+        return bake_rays(scene.model.field, scene.cameras, views, xy, params.mass_kept, what, spill)
 
     pixels = PixelBank(rays=bake(scene.xy, "pixels"), **scene.pixels)
     tokens = TokenBank(bake(scene.token_xy, "tokens"), scene.tokens)

@@ -141,6 +141,8 @@ class DistillParams(Section):
     downscale: PositiveInt
     iterations: PositiveInt
     joint_after: Annotated[int, Field(ge=0)]
+    mass_kept: Share
+    """Of every ray the fewest samples that hold this share of its weight are baked."""
     batch: PositiveInt
     patches: PositiveInt
     patch_tokens: PositiveInt

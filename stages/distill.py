@@ -48,11 +48,12 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         "params": [own.model_dump(mode="json"), labels, train_views, params.seed, device.type],
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
-    model, history = distill(load_field(field_file, device), inputs, own, params.seed, checkpoint)
+    field = load_field(field_file, device)
+    model, history, dropped = distill(field, inputs, own, params.seed, checkpoint)
     save_segmentation(arguments.out / "segmentation.safetensors", model)
     write_csv(arguments.out / "loss.csv", history)
     checkpoint.remove()
-    summary_table(f"distillation of {arguments.scene}", {**inputs.rows(), **history[-1]})
+    summary_table(f"distillation of {arguments.scene}", {**inputs.rows(), **dropped, **history[-1]})
 
 
 if __name__ == "__main__":

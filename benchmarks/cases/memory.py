@@ -73,8 +73,8 @@ def work(gigabytes: float, inputs: Inputs) -> Sample:
     notes: dict[str, float] = {}
     with _scene(inputs, labels, text, gigabytes) as (scene, scratch):
         model = new_segmentation(inputs.field, labels, text, len(_DIVISORS), params, generator)
-        pixels = make_pixel_bank(inputs.field, scene, views, DOWNSCALE)
-        tokens = make_token_bank(inputs.field, scene, views)
+        pixels = make_pixel_bank(inputs.field, scene, views, DOWNSCALE, params.mass_kept)
+        tokens = make_token_bank(inputs.field, scene, views, params.mass_kept)
         distiller = Distiller(model, pixels, tokens, params, generator, scene.spill)
         for phase in PHASES:
             if phase == "joint":

@@ -31,6 +31,8 @@ class NaiveBatch:
         relevancy: [B, N_s, C].
         token_origins, token_directions: [P, n, 3] world, of the tokens of P patches.
         tokens: [P, n, E], L2-normalised.
+        lightest: [B], weight of the lightest sample of each pixel ray that counts.
+        token_lightest: [P, n], likewise.
     """
 
     origins: Tensor
@@ -41,6 +43,8 @@ class NaiveBatch:
     token_origins: Tensor
     token_directions: Tensor
     tokens: Tensor
+    lightest: Tensor
+    token_lightest: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,6 @@ def naive_terms(
     model: Segmentation,
     params: DistillParams,
     batch: NaiveBatch,
-    weight_threshold: float,
     joint: bool,
 ) -> Tensor:
     """Return total, colour, feature, RDA and FDA terms, differentiable.
@@ -66,11 +69,11 @@ def naive_terms(
     Args:
         model: field, head and selection.
         params: section `distill`.
-        batch: rays and what they are compared with.
-        weight_threshold: samples up to it get neither appearance nor features.
+        batch: rays and what they are compared with; samples lighter than its lightest get neither
+            appearance nor features.
         joint: whether colour counts.
     """
-    samples = _march(model, batch.origins, batch.directions, weight_threshold)
+    samples = _march(model, batch.origins, batch.directions, batch.lightest)
     weights = params.losses
     color = batch.colors.new_zeros(())
     if joint:
@@ -87,20 +90,42 @@ def naive_terms(
     # Patches are rendered one after the other; all at once would take twice the memory.
     logits = [
         functional.cosine_similarity(
-            _feature(model, _march(model, origins, directions, weight_threshold))[:, None],
-            model.text[None],
-            dim=-1,
+            _feature(model, _march(model, *patch))[:, None], model.text[None], dim=-1
         )
-        for origins, directions in zip(batch.token_origins, batch.token_directions, strict=True)
+        for patch in zip(
+            batch.token_origins, batch.token_directions, batch.token_lightest, strict=True
+        )
     ]
     fda = naive_fda(torch.stack(logits), batch.tokens, params.fda)
     total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
     return torch.stack((total, color, feature, rda, fda))
 
 
-def _march(
-    model: Segmentation, origins: Tensor, directions: Tensor, weight_threshold: float
-) -> _Samples:
+@torch.no_grad()
+def lightest_kept(
+    model: Segmentation, origins: Tensor, directions: Tensor, mass_kept: float
+) -> Tensor:
+    """Return the weight of the lightest of each ray's fewest samples that hold a share of it: [R].
+
+    Not part of an iteration: other rules would cost the naive form nothing, and the losses of both
+    forms can only be compared over the same samples.
+    """
+    _, weights = _weights(model, origins, directions)
+    ordered = weights.double().sort(dim=1, descending=True).values
+    heavier = ordered.cumsum(dim=1) - ordered
+    last = (heavier < mass_kept * ordered.sum(dim=1, keepdim=True)).sum(dim=1, keepdim=True) - 1
+    return ordered.gather(1, last.clamp(min=0))[:, 0].to(weights.dtype)
+
+
+def _march(model: Segmentation, origins: Tensor, directions: Tensor, lightest: Tensor) -> _Samples:
+    points, weights = _weights(model, origins, directions)
+    seen = (weights > 0) & (weights >= lightest[:, None])
+    appearance = model.field.basis(_grid_sample(model.field.appearance, points[seen]))
+    return _Samples(seen, (weights * seen)[..., None], points[seen], appearance, weights.sum(1))
+
+
+def _weights(model: Segmentation, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return points [R, S, 3] and their weights [R, S]."""
     field = model.field
     points, valid = _dense_samples(model, origins, directions)
     raw = points.new_full(valid.shape, -1e4)
@@ -109,10 +134,7 @@ def _march(
     alpha = 1 - torch.exp(-sigma * field.config.step_length)
     ones = alpha.new_ones(len(alpha), 1)
     transmittance = torch.cumprod(torch.cat((ones, 1 - alpha), dim=1), dim=1)[:, :-1]
-    weights = alpha * transmittance
-    seen = weights > weight_threshold
-    appearance = field.basis(_grid_sample(field.appearance, points[seen]))
-    return _Samples(seen, (weights * seen)[..., None], points[seen], appearance, weights.sum(1))
+    return points, alpha * transmittance
 
 
 def _feature(model: Segmentation, samples: _Samples) -> Tensor:

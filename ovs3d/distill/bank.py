@@ -16,14 +16,11 @@ from ovs3d.errors import SceneError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, march
+from ovs3d.field.render import RaySamples, composite, march
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
 from ovs3d.spill import Row, Spill, take
-
-WEIGHT_THRESHOLD = 1e-3
-"""Samples below weigh less than one part in a thousand of their ray and are not baked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +77,12 @@ class BakedRays:
     Attributes:
         samples: kept samples of all rays.
         directions: [V * P, 3] world.
+        dropped: share of a ray's weight that is not baked, mean of the rays that have any.
     """
 
     samples: RaySamples
     directions: Tensor
+    dropped: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,36 +149,62 @@ class TokenBank:
 
 
 def bake_rays(
-    field: Field, cameras: Cameras, views: tuple[int, ...], xy: Tensor, what: str, spill: Spill
+    field: Field,
+    cameras: Cameras,
+    views: tuple[int, ...],
+    xy: Tensor,
+    mass_kept: float,
+    what: str,
+    spill: Spill,
 ) -> BakedRays:
     """March rays of several views through the frozen density and keep what matters.
+
+    The weights that are kept stay as they are, so that a pixel is the same here and in a picture,
+    up to what is dropped; cosines do not see its length anyway.
 
     Args:
         field: the reconstruction.
         cameras: of the scene.
         views: photo indices.
         xy: [P, 2] photo pixel coordinates, the same for every view, on the field's device.
+        mass_kept: of each ray the fewest samples are kept that hold this share of its weight.
         what: name of the rays, for the progress bar.
         spill: takes what is baked.
     """
-    counts = []
+    counts, dropped = [], []
 
     def bake() -> Iterator[Row]:
         with progress(f"bake {what}", len(views), "views") as advance:
             for view in views:
                 origin, direction = cameras.rays(view, xy)
-                part = march(field, origin, direction, WEIGHT_THRESHOLD)
+                part = march(field, origin, direction, 0.0, mass_kept)
                 counts.append(part.offsets.diff())
+                dropped.append(_dropped(part))
                 yield part.points, part.weights, part.depth, part.opacity, direction
                 advance()
 
     points, weights, depth, opacity, directions = spill.collect(bake())
     offsets = functional.pad(torch.cat(counts).cumsum(dim=0), (1, 0))
-    return BakedRays(RaySamples(offsets, points, weights, depth, opacity), directions)
+    samples = RaySamples(offsets, points, weights, depth, opacity)
+    # No ray may have any weight.
+    share = torch.cat(dropped).mean().nan_to_num().item()
+    return BakedRays(samples, directions, share)
+
+
+def _dropped(samples: RaySamples) -> Tensor:
+    """Return the share of their weight that rays lack, of those that have any."""
+    ones = torch.ones_like(samples.weights)[:, None]
+    kept = composite(ones, samples.weights, samples.offsets)[:, 0]
+    hit = samples.opacity > 0
+    return 1 - kept[hit] / samples.opacity[hit]
 
 
 def make_pixel_bank(
-    field: Field, inputs: DistillInputs, views: tuple[int, ...], downscale: int
+    field: Field,
+    inputs: DistillInputs,
+    views: tuple[int, ...],
+    downscale: int,
+    mass_kept: float,
 ) -> PixelBank:
     """Bake the pixels of some views at photo / `downscale` and their relevancy.
 
@@ -201,7 +226,7 @@ def make_pixel_bank(
     # Pixels beyond the last whole working pixel share it.
     cell = (xy / store.downscale).long()
     return PixelBank(
-        rays=bake_rays(field, inputs.cameras, views, xy, "pixels", spill),
+        rays=bake_rays(field, inputs.cameras, views, xy, mass_kept, "pixels", spill),
         colors=colors,
         views=torch.tensor(views, device=spill.device),
         ys=cell[:, 1].clamp(max=store.height - 1),
@@ -218,7 +243,9 @@ def _relevancy(features: WindowFeatures, views: tuple[int, ...], text: Tensor) -
             advance()
 
 
-def make_token_bank(field: Field, inputs: DistillInputs, views: tuple[int, ...]) -> TokenBank:
+def make_token_bank(
+    field: Field, inputs: DistillInputs, views: tuple[int, ...], mass_kept: float
+) -> TokenBank:
     """Bake the rays through the token centres of some views.
 
     Raises:
@@ -242,5 +269,5 @@ def make_token_bank(field: Field, inputs: DistillInputs, views: tuple[int, ...])
     xy = (torch.stack((xs, ys), dim=-1).view(-1, 2) + 0.5) * step
     loaded = (store.load([view], device).float() for view in views)
     (tokens,) = spill.collect((functional.normalize(part, dim=-1).half(),) for part in loaded)
-    rays = bake_rays(field, inputs.cameras, views, xy.float(), "tokens", spill)
+    rays = bake_rays(field, inputs.cameras, views, xy.float(), mass_kept, "tokens", spill)
     return TokenBank(rays, tokens)

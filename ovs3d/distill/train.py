@@ -37,7 +37,7 @@ def distill(
     params: DistillParams,
     seed: int,
     checkpoint: Checkpoint | None = None,
-) -> tuple[Segmentation, list[dict[str, float]]]:
+) -> tuple[Segmentation, list[dict[str, float]], dict[str, str]]:
     """Train a segmentation on the training views of a scene.
 
     Args:
@@ -48,17 +48,24 @@ def distill(
         checkpoint: where a killed training left its state; without one it starts over.
 
     Returns:
-        The segmentation, and per `LOG_EVERY` iterations a dict of `step` and the unweighted means
-        of the terms since the last entry; `total` is the weighted sum that is minimised.
+        The segmentation; per `LOG_EVERY` iterations a dict of `step` and the unweighted means of
+        the terms since the last entry, `total` being the weighted sum that is minimised; and rows
+        of a table that say what baking dropped.
     """
     generator = make_generator(seed, inputs.text.device)
     model = new_segmentation(
         field, inputs.labels, inputs.text, inputs.clip.scales, params, generator
     )
-    pixels = make_pixel_bank(field, inputs, inputs.pixel_views(), params.downscale)
-    tokens = make_token_bank(field, inputs, inputs.token_views())
+    pixels = make_pixel_bank(
+        field, inputs, inputs.pixel_views(), params.downscale, params.mass_kept
+    )
+    tokens = make_token_bank(field, inputs, inputs.token_views(), params.mass_kept)
     trainer = Distiller(model, pixels, tokens, params, generator, inputs.spill)
-    return model, trainer.run(checkpoint)
+    dropped = {
+        f"weight dropped from rays of {name}": f"{bank.rays.dropped:.2%}"
+        for name, bank in (("pixels", pixels), ("tokens", tokens))
+    }
+    return model, trainer.run(checkpoint), dropped
 
 
 class Distiller:

@@ -83,7 +83,13 @@ class Rendered:
 
 
 @torch.no_grad()
-def march(field: Field, origins: Tensor, directions: Tensor, weight_threshold: float) -> RaySamples:
+def march(
+    field: Field,
+    origins: Tensor,
+    directions: Tensor,
+    weight_threshold: float,
+    mass_kept: float = 1.0,
+) -> RaySamples:
     """Find the samples of rays and their weights; density is taken as it is, without gradient.
 
     Args:
@@ -91,8 +97,10 @@ def march(field: Field, origins: Tensor, directions: Tensor, weight_threshold: f
         origins: `[R, 3]`, world.
         directions: `[R, 3]`, world, camera-z 1 for depth to be z-depth.
         weight_threshold: samples of at most this weight are left out.
+        mass_kept: of each ray only the fewest samples stay that hold this share of its weight.
     """
-    chunks = [chunk for _, chunk in _march_chunks(field, origins, directions, weight_threshold)]
+    rays = (origins, directions)
+    chunks = [chunk for _, chunk in _march_chunks(field, *rays, weight_threshold, mass_kept)]
     counts = torch.cat([chunk.offsets.diff() for chunk in chunks])
     return RaySamples(
         _offsets(counts),
@@ -224,6 +232,33 @@ def keep(mask: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     return mask.nonzero().view(-1), _offsets(mask)[offsets]
 
 
+def heaviest(weights: Tensor, offsets: Tensor, share: float) -> Tensor:
+    """Tell which samples are the fewest that hold a share of the weight of their ray.
+
+    Args:
+        weights: `[N]`, at least 0.
+        offsets: int64 `[R + 1]`.
+        share: in (0, 1].
+
+    Returns:
+        bool `[N]`; of equally heavy samples the nearer ones come first.
+    """
+    needed = share * composite(torch.ones_like(weights)[:, None], weights, offsets)[:, 0].double()
+    # What weighs less than an even part of what may go, can go together. That leaves few to sort.
+    light = needed * ((1 - share) / share) / offsets.diff().clamp_min(1)
+    rows = ray_of_sample(offsets, len(weights))
+    index, ends = keep(weights > light.index_select(0, rows), offsets)
+    rows = rows.index_select(0, index)
+    # The bits of float32 numbers that are not negative are ordered as the numbers are.
+    keys = (rows << 32) - weights.index_select(0, index).float().view(torch.int32)
+    index = index.index_select(0, keys.sort(stable=True).indices)
+    total = functional.pad(weights.index_select(0, index).cumsum(0, dtype=torch.float64), (1, 0))
+    heavier = total[:-1] - total[ends[:-1]].index_select(0, rows)
+    mask = torch.zeros_like(weights, dtype=torch.bool)
+    mask[index] = heavier < needed.index_select(0, rows)
+    return mask
+
+
 def ray_of_sample(offsets: Tensor, total: int) -> Tensor:
     """Return the ray number of each of `total` samples, int64 `[N]`."""
     rays = torch.arange(len(offsets) - 1, device=offsets.device)
@@ -231,7 +266,11 @@ def ray_of_sample(offsets: Tensor, total: int) -> Tensor:
 
 
 def _march_chunks(
-    field: Field, origins: Tensor, directions: Tensor, weight_threshold: float
+    field: Field,
+    origins: Tensor,
+    directions: Tensor,
+    weight_threshold: float,
+    mass_kept: float = 1.0,
 ) -> Iterator[tuple[slice, RaySamples]]:
     table = field.density_table()
     steps = math.dist((1, 1, 1), field.config.grid) / field.config.step_voxels
@@ -245,7 +284,10 @@ def _march_chunks(
         depths = field.space.depths(starts, along, points)
         totals = composite(torch.stack([depths, torch.ones_like(depths)], dim=1), weights, offsets)
         depth, opacity = totals.unbind(dim=1)
-        kept, offsets = keep(weights > weight_threshold, offsets)
+        matters = weights > weight_threshold
+        if mass_kept < 1:
+            matters &= heaviest(weights, offsets, mass_kept)
+        kept, offsets = keep(matters, offsets)
         yield (
             rays,
             RaySamples(

@@ -9,6 +9,7 @@ def distill_params(**changes: object) -> DistillParams:
         "downscale": 3,
         "iterations": 120,
         "joint_after": 40,
+        "mass_kept": 0.99,
         "batch": 256,
         "patches": 2,
         "patch_tokens": 6,

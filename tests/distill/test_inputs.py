@@ -45,6 +45,7 @@ def test_views_without_windows_still_teach_where_things_end(
     steps = ("make_pixel_bank", "make_token_bank", "new_segmentation", "Distiller")
     made = {name: MagicMock() for name in steps}
     for name, stand_in in made.items():
+        stand_in.return_value.rays.dropped = 0.0
         monkeypatch.setattr(train, name, stand_in)
     train.distill(MagicMock(), few, distill_params(), 0)
     assert made["make_pixel_bank"].call_args.args[2] == VIEWS[:1]
@@ -65,7 +66,7 @@ def test_scenes_without_a_view_to_learn_from_are_refused(inputs: DistillInputs) 
 def test_windows_of_other_photos_are_refused(inputs: DistillInputs) -> None:
     expected = r"clip\.zarr: holds working images of 48 x 36, but .* 204 x 120; run stage clip_f"
     with pytest.raises(StoreError, match=expected):
-        make_pixel_bank(None, inputs, VIEWS, 1)  # type: ignore[arg-type]
+        make_pixel_bank(None, inputs, VIEWS, 1, 0.99)  # type: ignore[arg-type]
 
 
 def test_tokens_of_other_photos_are_refused(inputs: DistillInputs) -> None:
@@ -73,7 +74,7 @@ def test_tokens_of_other_photos_are_refused(inputs: DistillInputs) -> None:
         r"dino\.zarr: holds 33 x 20 tokens of a view, but .* 34 x 20; run stage dino_features"
     )
     with pytest.raises(StoreError, match=expected):
-        make_token_bank(None, inputs, VIEWS)  # type: ignore[arg-type]
+        make_token_bank(None, inputs, VIEWS, 0.99)  # type: ignore[arg-type]
 
 
 def test_windows_of_another_model_than_the_texts_are_refused(

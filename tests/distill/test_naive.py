@@ -8,7 +8,6 @@ import torch
 from benchmarks.distillation import draw, gradients, naive_batch
 from benchmarks.naive.distill import naive_terms
 from benchmarks.synthetic import Sizes, make_distiller, make_scene
-from ovs3d.distill.bank import WEIGHT_THRESHOLD
 from ovs3d.params import Shading
 from tests.distill.params import distill_params
 
@@ -31,8 +30,8 @@ def test_iteration_equals_the_naive_one_in_loss_and_gradient(
     pixels, patches = draw(scene, params)
     fast = distiller.terms(pixels, patches)
     fast_gradients = gradients(scene.model, fast)
-    batch = naive_batch(scene, pixels, patches)
-    naive = naive_terms(scene.model, params, batch, WEIGHT_THRESHOLD, phase == "joint")
+    batch = naive_batch(scene, params, pixels, patches)
+    naive = naive_terms(scene.model, params, batch, phase == "joint")
     torch.testing.assert_close(fast, naive, rtol=1e-4, atol=1e-6)
     expected = gradients(scene.model, naive)
     assert {name.split(".")[0] for name in expected} == (

@@ -78,7 +78,7 @@ def banks(
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     photos = scene.photos[list(VIEWS), 1::DOWNSCALE, 1::DOWNSCALE]
     pixels = PixelBank(
-        rays=bake_rays(field, cameras, VIEWS, xy, "pixels", spill),
+        rays=bake_rays(field, cameras, VIEWS, xy, 0.99, "pixels", spill),
         colors=spill.collect([(photos.reshape(-1, 3),)])[0],
         views=torch.tensor(VIEWS),
         ys=rows.flatten(),
@@ -249,7 +249,7 @@ def test_segmentation_survives_the_disk(
 def test_patches_are_squares_of_neighbouring_tokens_of_one_view() -> None:
     empty = torch.empty(0)
     tokens = torch.zeros(3, 5, 7, 2)
-    bank = TokenBank(BakedRays(empty, empty), tokens)  # type: ignore[arg-type]
+    bank = TokenBank(BakedRays(empty, empty, 0.0), tokens)  # type: ignore[arg-type]
     index = bank.patch_index(50, 3, torch.Generator().manual_seed(0))
     view, rest = index // 35, index % 35
     row, column = rest // 7, rest % 7

@@ -8,7 +8,16 @@ from torch.nn.functional import softplus
 
 from ovs3d.field import render
 from ovs3d.field.model import DENSITY_SHIFT, Field
-from ovs3d.field.render import composite, keep, march, render_rays, sample_weights, shade, trace
+from ovs3d.field.render import (
+    composite,
+    heaviest,
+    keep,
+    march,
+    render_rays,
+    sample_weights,
+    shade,
+    trace,
+)
 from tests.field.builders import fog, lump, random_rays
 
 # Rays of 0, 3, 0, 1, 4 and 0 samples.
@@ -169,16 +178,79 @@ def test_march_leaves_out_light_samples_but_counts_them() -> None:
     assert torch.equal(heavy.depth, everything.depth)
 
 
+def naive_heaviest(weights: list[float], share: float) -> list[bool]:
+    order = sorted(range(len(weights)), key=lambda sample: -weights[sample])
+    kept, mass = [False] * len(weights), 0.0
+    for sample in order:
+        if mass >= share * sum(weights):
+            break
+        kept[sample] = True
+        mass += weights[sample]
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0.5, [True, False, False, False, True, False, False, False]),
+        (0.7, [True, False, True, False, True, True, False, False]),
+        (0.8, [True, False, True, False, True, True, True, False]),
+        (1.0, [True, False, True, True, True, True, True, True]),
+    ],
+)
+def test_heaviest_by_hand(share: float, expected: list[bool]) -> None:
+    weights = torch.tensor([0.5, 0.0, 0.25, 0.125, 0.25, 0.125, 0.0625, 0.0625])
+    # Rays of 4, 0 and 4 samples; of the last two, which are equal, the nearer one comes first.
+    mask = heaviest(weights, torch.tensor([0, 4, 4, 8]), share)
+    assert mask.tolist() == expected
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99, 0.998])
+def test_heaviest_equals_a_loop(share: float) -> None:
+    generator = torch.Generator().manual_seed(4)
+    counts = torch.randint(0, 40, (50,), generator=generator)
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+    # From one sample that has nearly all to even fog.
+    spread = torch.rand(50, generator=generator).repeat_interleave(counts) * 12
+    weights = torch.exp(-spread * torch.rand(len(spread), generator=generator)) / 40
+    expected = [
+        kept
+        for low, high in pairwise(offsets.tolist())
+        for kept in naive_heaviest(weights[low:high].double().tolist(), share)
+    ]
+    assert heaviest(weights, offsets, share).tolist() == expected
+
+
+def test_heaviest_of_no_samples_is_empty() -> None:
+    assert heaviest(torch.empty(0), torch.zeros(4, dtype=torch.int64), 0.9).shape == (0,)
+
+
+@pytest.mark.parametrize("step_voxels", [0.5, 0.05, 0.005])
+def test_march_drops_no_more_of_a_ray_when_samples_are_many(step_voxels: float) -> None:
+    field = fog(step_voxels=step_voxels)
+    samples = march(field, *random_rays(9), 0.0, mass_kept=0.99)
+    kept = composite(torch.ones_like(samples.weights)[:, None], samples.weights, samples.offsets)
+    share = kept[:, 0] / samples.opacity
+    assert float(share.min()) >= 0.99 - 1e-6
+    # One sample fewer would be too few.
+    lightest = torch.stack(
+        [part.min() for part in samples.weights.split(samples.offsets.diff().tolist())]
+    )
+    assert bool((share - lightest / samples.opacity < 0.99 + 1e-6).all())
+
+
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     field = lump()
     origins, directions = random_rays(7)
-    whole = march(field, origins, directions, 1e-4)
+    rays = (origins, directions)
+    whole, most = march(field, *rays, 1e-4), march(field, *rays, 0.0, 0.9)
     picture = render_rays(field, origins, directions)
     monkeypatch.setattr(render, "_POSITIONS_PER_CHUNK", 40)
     steps = int(trace(field, origins, directions)[2].diff().max())
     assert 7 * steps > 40  # more than one chunk
     parts = march(field, origins, directions, 1e-4)
     assert torch.equal(parts.offsets, whole.offsets)
+    assert torch.equal(march(field, *rays, 0.0, 0.9).offsets, most.offsets)
     torch.testing.assert_close(parts.points, whole.points)
     torch.testing.assert_close(parts.weights, whole.weights)
     torch.testing.assert_close(parts.depth, whole.depth)
