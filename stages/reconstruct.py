@@ -11,6 +11,7 @@ from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.reconstruct.train import train_field
 from ovs3d.resume import Checkpoint
+from ovs3d.scene.bounds import bounded_by
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos, split_views
 from stages._run import run
@@ -21,13 +22,15 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     keep_freed_memory()
     device = resolve_device(params.device)
     photos = open_photos(arguments.images)
-    cameras = load_cameras(arguments.poses / "cameras.json")
     train_views, test_views = split_views(len(photos), params.test_views, params.split)
+    all_cameras = load_cameras(arguments.poses / "cameras.json")
+    cameras = bounded_by(all_cameras, arguments.poses, train_views)
+    bounds = (cameras.near, cameras.far, cameras.points_min.tolist(), cameras.points_max.tolist())
     own = params.stages.reconstruct
     files = [*photos.paths, arguments.poses / "cameras.json"]
     made_from = {
         "files": [digest(file) for file in files],
-        "scene": [train_views, params.seed, device.type],
+        "scene": [train_views, bounds, params.seed, device.type],
         "params": own.model_dump(mode="json"),
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)

@@ -22,6 +22,7 @@ from ovs3d.field.render import render_rays
 from ovs3d.params import ReconstructParams, load_scene_params
 from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
 from ovs3d.reconstruct.train import fit
+from ovs3d.scene.bounds import bounded_by
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos, split_views
 from ovs3d.scene.fit_space import choose_space
@@ -32,7 +33,7 @@ NAIVE_ITERATIONS, OURS_ITERATIONS = 400, 240
 _UPSAMPLE_AT, _MASK_AT = (2000, 3000, 4000, 5500), (2500,)
 _PUBLISHED_ITERATIONS = 25_000
 _RAYS_PER_CHUNK = 2048
-_CAMERAS = Path("data/poses/demo/cameras.json")
+_POSES = Path("data/poses/demo")
 _SEED = 0
 
 
@@ -51,15 +52,15 @@ def make_inputs() -> Inputs:
     scene = load_scene_params(Path("params.yaml"), "demo")
     params = scene.stages.reconstruct
     photos = open_photos(Path("data/raw/demo/images"))
-    cameras = load_cameras(_CAMERAS)
     train, test = split_views(len(photos), scene.test_views, "held_out")
+    cameras = bounded_by(load_cameras(_POSES / "cameras.json"), _POSES, train)
     device = torch.device("cpu")
     pool = load_rays(photos, cameras, train, params.downscale, device)
     held_out = []
     for view in test:
         one = load_rays(photos, cameras, (view,), params.downscale, device)
         held_out.append(one.batch(torch.arange(len(one))))
-    return Inputs(pool, held_out, choose_space(cameras, params.space), params)
+    return Inputs(pool, held_out, choose_space(cameras.only(train), params.space), params)
 
 
 def schedule(iterations: int, params: ReconstructParams) -> Schedule:

@@ -43,7 +43,7 @@ def train_field(
 
     Args:
         photos: all photos of the scene.
-        cameras: their poses.
+        cameras: their poses, bounded by what the training views show (`bounded_by`).
         train_views: photo indices; those without a pose are passed over.
         params: section `reconstruct`.
         seed: of initial values, ray order and jitter.
@@ -65,7 +65,8 @@ def train_field(
             "that more photos get one"
         )
     pool = load_rays(photos, cameras, views, params.downscale, device)
-    return fit(pool, choose_space(cameras, params.space), params, seed, checkpoint)
+    space = choose_space(cameras.only(views), params.space)
+    return fit(pool, space, params, seed, checkpoint)
 
 
 def fit(

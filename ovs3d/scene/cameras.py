@@ -19,8 +19,8 @@ Coordinate conventions, stated here once for the whole project:
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -88,6 +88,18 @@ class Cameras:
                 f"{', '.join(str(view) for view in self.views)}"
             )
         return self._rows[view]
+
+    def only(self, views: Collection[int]) -> "Cameras":
+        """Return the cameras of some views; near, far and the box of the points stay."""
+        rows = [row for row, view in enumerate(self.views) if view in views]
+        return replace(
+            self,
+            views=tuple(self.views[row] for row in rows),
+            names=tuple(self.names[row] for row in rows),
+            intrinsics=self.intrinsics[rows],
+            distortion=self.distortion[rows],
+            world_from_camera=self.world_from_camera[rows],
+        )
 
     def rays(self, view: int, xy: Tensor) -> tuple[Tensor, Tensor]:
         """Return the world rays through points of a photo.

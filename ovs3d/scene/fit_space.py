@@ -37,7 +37,8 @@ def choose_space(cameras: Cameras, kind: Literal["auto"] | SpaceKind) -> Space:
     - else `contracted`.
 
     Args:
-        cameras: registered cameras, in the unit scene.
+        cameras: registered cameras that are trained on, in the unit scene, with the bounds of what
+            they show; NDC's near plane, at z = 1, is the unit scene's, which comes from all poses.
         kind: `auto`, or the space to take.
 
     Raises:

@@ -14,6 +14,11 @@ NEAR_MARGIN = 0.9
 OUTLIERS = 0.5
 """Percent of the sparse points that are left out at either end of a range."""
 
+COLMAP_FOLDER = "sfm"
+"""In the folder of stage poses: the model in COLMAP's own frame."""
+TRANSFORM_FILE = "sfm/transform.json"
+"""There too: from that frame to the unit scene."""
+
 _FORMAT = "ovs3d-similarity-1"
 # How much nearer to the average camera than to any real one content may lie and still count.
 _MAX_CLOSER = 4.0
@@ -56,6 +61,17 @@ class Similarity:
             "translation": self.translation.tolist(),
         }
 
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> "Similarity":
+        """Rebuild a map from `to_json`.
+
+        Raises:
+            KeyError: it is something else.
+        """
+        return Similarity(
+            content["scale"], np.array(content["rotation"]), np.array(content["translation"])
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Bounds:
@@ -92,11 +108,8 @@ def unit_scene(
     """
     forward = _face_forward(world_from_camera)
     recentre = (_average_camera if forward else _looked_at)(world_from_camera)
-    poses, moved = recentre.poses(world_from_camera), recentre.points(points)
-    depths = np.concatenate(
-        [(moved[index] - pose[:, 3]) @ pose[:, 2] for pose, index in zip(poses, seen, strict=True)]
-    )
-    near, far = np.percentile(depths, [OUTLIERS, 100 - OUTLIERS])
+    moved = recentre.points(points)
+    near, far = _depths(recentre.poses(world_from_camera), moved, seen)
     nearest = near
     if forward:
         # Seen from the average camera; limited, so that few points right before it cannot blow
@@ -112,6 +125,24 @@ def unit_scene(
         points_min=lower,
         points_max=upper,
     )
+
+
+def find_bounds(
+    world_from_camera: Array, points: Array, seen: Sequence[NDArray[np.int64]]
+) -> Bounds:
+    """Find the bounds of what some views of the unit scene show; arguments as of `unit_scene`."""
+    near, far = _depths(world_from_camera, points, seen)
+    lower, upper = np.percentile(points, [OUTLIERS, 100 - OUTLIERS], axis=0)
+    return Bounds(float(NEAR_MARGIN * near), float(far / NEAR_MARGIN), lower, upper)
+
+
+def _depths(poses: Array, points: Array, seen: Sequence[NDArray[np.int64]]) -> tuple[float, float]:
+    """Return the smallest and the largest depth in any view, outliers left out."""
+    depths = np.concatenate(
+        [(points[index] - pose[:, 3]) @ pose[:, 2] for pose, index in zip(poses, seen, strict=True)]
+    )
+    near, far = np.percentile(depths, [OUTLIERS, 100 - OUTLIERS])
+    return near, far
 
 
 def focus(world_from_camera: Array) -> Array:

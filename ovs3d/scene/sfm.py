@@ -16,12 +16,16 @@ from ovs3d.scene.cameras import Cameras, from_colmap_camera, save_cameras
 from ovs3d.scene.colmap import run_colmap, triangulate_points
 from ovs3d.scene.dataset import Photos
 from ovs3d.scene.given_poses import FOLDER, name_some, read_given
-from ovs3d.scene.normalise import Array, Similarity, unit_scene
+from ovs3d.scene.normalise import (
+    COLMAP_FOLDER,
+    TRANSFORM_FILE,
+    Array,
+    Similarity,
+    unit_scene,
+)
 from ovs3d.scene.overview import draw_overview
 
 CAMERAS_FILE = "cameras.json"
-TRANSFORM_FILE = "sfm/transform.json"
-COLMAP_FOLDER = "sfm"
 OVERVIEW_FILE = "overview.png"
 
 # Fewer sparse points than this say nothing about where the scene is.

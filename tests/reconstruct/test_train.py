@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ovs3d.reconstruct.rays import load_rays
 from ovs3d.reconstruct.train import train_field, voxels_after
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.fit_space import choose_space
 from tests.synthetic import SyntheticScene, write_scene
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -152,6 +154,18 @@ def test_views_without_a_pose_are_passed_over(scene: SyntheticScene, images: Pat
     field, _ = train_field(photos, scene.cameras, (1, 77), params, 0, CPU)
     expected, _ = train_field(photos, scene.cameras, (1,), params, 0, CPU)
     assert torch.equal(field.basis.weight, expected.basis.weight)
+
+
+def test_cameras_of_test_photos_do_not_shape_the_grid(scene: SyntheticScene, images: Path) -> None:
+    cameras = scene.cameras
+    moved = cameras.world_from_camera.clone()
+    moved[2, :2, 3] += 1.5
+    other = replace(cameras, world_from_camera=moved)
+    params = small_params(iterations=1, upsample_at=(), occupancy_at=())
+    photos = open_photos(images)
+    fields = [train_field(photos, c, TRAIN_VIEWS, params, 0, CPU)[0] for c in (cameras, other)]
+    assert fields[0].space == fields[1].space
+    assert fields[0].space != choose_space(other, params.space)
 
 
 def test_voxels_grow_evenly_in_log_space() -> None:
