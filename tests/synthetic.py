@@ -121,6 +121,12 @@ def write_masks(folder: Path, label_map: NDArray[np.uint8], labels: tuple[str, .
             Image.fromarray(mask.astype(np.uint8) * 255).save(folder / f"{label}.png")
 
 
+def pack_masks(label_map: NDArray[np.uint8], count: int = len(LABELS)) -> NDArray[np.uint8]:
+    """Return the masks of a label map as `read_masks` does."""
+    stack = label_map == np.arange(count)[:, None, None]
+    return np.packbits(stack, axis=0, bitorder="little")
+
+
 def _sweep(views: int, width: int, height: int, distortion: float) -> Cameras:
     angles = np.linspace(0, 2 * np.pi, views, endpoint=False)
     steps = np.linspace(-1, 1, views)

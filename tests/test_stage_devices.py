@@ -33,7 +33,7 @@ from tests.devices import elsewhere
 from tests.distill.params import distill_params
 from tests.features.stores import DIM, TOKENS, VIEWS, make_store
 from tests.reconstruct.test_train import small_params
-from tests.synthetic import LABELS, SyntheticScene, make_scene, write_scene
+from tests.synthetic import LABELS, SyntheticScene, make_scene, pack_masks, write_scene
 
 CPU = torch.device("cpu")
 HELD_OUT = (2,)
@@ -67,7 +67,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         open_photos(folder / "images"),
         make_store(folder / "clip.zarr"),
         dino,
-        {view: scene.label_maps[view].numpy() for view in HELD_OUT},
+        {view: pack_masks(scene.label_maps[view].numpy()) for view in HELD_OUT},
     )
 
 

@@ -1,16 +1,23 @@
 """How well label maps agree with masks: IoU, accuracy and the confusion matrix.
 
-Everything follows from one matrix per view. C labels; `counts` is int64 [C + 1, C + 1]: rows are
-the true labels, the last row the pixels that no mask covers; columns are the predicted labels, the
-last column the pixels whose ray met nothing. Unlabelled so, a pixel that a mask covers is wrong.
+Two protocols (DESIGN section 4), which differ where masks overlap or leave gaps. C labels.
 
-Two protocols (DESIGN section 4): ours ignores uncovered pixels (`counts[:-1]`), the paper's counts
-each as wrong, whatever was predicted there.
+- Ours: every pixel has one true label, of overlapping masks that of the later one; pixels that no
+  mask covers are ignored. All of it follows from one matrix per view, `counts`, int64
+  [C + 1, C + 1]: rows are the true labels, the last row the pixels that no mask covers; columns are
+  the predicted labels, the last column the pixels whose ray met nothing.
+- The paper's, as released: every label's mask is scored on its own, so that a pixel under two masks
+  is missing from one of them whatever was predicted, and one under none is wrong.
+
+In both, an unlabelled prediction is wrong where a mask covers it, and a label that is neither in
+the truth nor predicted in a view is left out of the mean. (The released code counts it as 0; in its
+data every view has every label.)
 """
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,33 +51,59 @@ def confusion_matrix(
     return np.bincount(rows * side + columns, minlength=side * side).reshape(side, side)
 
 
-def iou_per_class(counts: NDArray[np.int64], uncovered_wrong: bool = False) -> NDArray[np.float64]:
-    """Compute the intersection over union of every label.
+def iou_per_class(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Compute the intersection over union of every label in our protocol.
 
     Args:
         counts: int64 [C + 1, C + 1] of one view.
-        uncovered_wrong: use the paper's protocol, where uncovered pixels enlarge the union.
 
     Returns:
         float64 [C] in [0, 1]; NaN for a label that is neither in the truth nor predicted.
     """
     covered = counts[:-1]
-    predicted = (counts if uncovered_wrong else covered).sum(axis=0)[:-1]
     intersection = np.diagonal(covered)
-    union = covered.sum(axis=1) + predicted - intersection
-    with np.errstate(invalid="ignore"):
-        return np.asarray(intersection / np.where(union > 0, union, np.nan), dtype=np.float64)
+    return _ratio(intersection, covered.sum(axis=1) + covered.sum(axis=0)[:-1] - intersection)
 
 
-def accuracy(counts: NDArray[np.int64], uncovered_wrong: bool = False) -> float | None:
-    """Compute the share of pixels whose label is right; None if there are no pixels to judge.
+def accuracy(counts: NDArray[np.int64]) -> float | None:
+    """Compute the share of covered pixels whose label is right; None if there are none.
 
     Args:
         counts: int64 [C + 1, C + 1] of one view, or the sum over views.
-        uncovered_wrong: use the paper's protocol, where uncovered pixels count and are wrong.
     """
-    total = int(counts.sum() if uncovered_wrong else counts[:-1].sum())
+    total = int(counts[:-1].sum())
     return float(np.trace(counts[:-1])) / total if total else None
+
+
+@dataclass(frozen=True, eq=False)
+class PaperScore:
+    """One view in the paper's protocol.
+
+    Attributes:
+        ious: float64 [C]; NaN for a label that is neither in the truth nor predicted.
+        accuracy: share of all pixels that are under the mask of the predicted label and no other.
+    """
+
+    ious: NDArray[np.float64]
+    accuracy: float
+
+
+def paper_score(masks: NDArray[np.bool_], prediction: NDArray[np.uint8]) -> PaperScore:
+    """Compare the pixels of each label with its mask, as scikit-learn does with multilabel data.
+
+    Args:
+        masks: bool [C, h, w].
+        prediction: label indices [h, w], `NO_LABEL` where the ray met nothing.
+    """
+    alone = masks.sum(axis=0) == 1
+    intersections, unions, right = [], [], 0
+    for label, mask in enumerate(masks):
+        predicted = prediction == label
+        hit = mask & predicted
+        intersections.append(hit.sum())
+        unions.append((mask | predicted).sum())
+        right += int((hit & alone).sum())
+    return PaperScore(_ratio(np.array(intersections), np.array(unions)), right / prediction.size)
 
 
 def miou(views: Iterable[NDArray[np.float64]]) -> float | None:
@@ -92,6 +125,11 @@ def iou_by_label(views: Sequence[NDArray[np.float64]], labels: Sequence[str]) ->
         if average is not None:
             averages[label] = average
     return averages
+
+
+def _ratio(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(intersection / np.where(union > 0, union, np.nan), dtype=np.float64)
 
 
 def confusion_rows(counts: NDArray[np.int64], labels: Sequence[str]) -> str:

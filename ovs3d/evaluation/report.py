@@ -18,20 +18,28 @@ from ovs3d.errors import PosesError, SceneError
 from ovs3d.evaluation import figures
 from ovs3d.evaluation.drawing import save_png
 from ovs3d.evaluation.metrics import (
+    PaperScore,
     accuracy,
     confusion_matrix,
     confusion_rows,
     iou_by_label,
     iou_per_class,
     miou,
+    paper_score,
 )
 from ovs3d.evaluation.quality import psnr, ssim
-from ovs3d.evaluation.segment import SegmentedView, Segmenter, segment_view, shrink_labels
+from ovs3d.evaluation.segment import (
+    SegmentedView,
+    Segmenter,
+    segment_view,
+    shrink_labels,
+    top_labels,
+)
 from ovs3d.files import atomic_path, write_json
 from ovs3d.params import Split
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.scene.dataset import Photos, load_photo, unpack_masks
 
 _STAND_INS = 5
 """Training views that are scored when a scene holds out none; the paper scores 5 (Sec. A.4)."""
@@ -60,17 +68,18 @@ class TestScene:
     photos: Photos
     cameras: Cameras
     masks: Mapping[int, NDArray[np.uint8]]
-    """View index -> label index per photo pixel, as `read_masks` returns it."""
+    """View index -> masks in photo pixels, packed as `read_masks` returns them."""
     test: TestViews
 
 
 @dataclass(frozen=True)
 class ViewScore:
-    """The numbers of one view; `counts` is None for a view without masks."""
+    """The numbers of one view; `counts` and `paper` are None for a view without masks."""
 
     psnr: float
     ssim: float
     counts: NDArray[np.int64] | None
+    paper: PaperScore | None
 
     def numbers(self) -> dict[str, float]:
         """Return what `metrics.json` says about the view."""
@@ -154,10 +163,13 @@ def evaluate_scene(
     with progress("evaluate", len(views), "views") as advance:
         for view in views:
             photo = load_photo(scene.photos.paths[view], downscale).numpy()
-            mask = scene.masks.get(view)
-            truth = None if mask is None else shrink_labels(mask, downscale)
+            packed = scene.masks.get(view)
+            masks = None
+            if packed is not None:
+                masks = unpack_masks(shrink_labels(packed, downscale), len(model.labels))
+            truth = None if masks is None else top_labels(masks)
             rendered = segment_view(model, scene.cameras, view, downscale, device)
-            scores[view] = score_view(rendered, photo, truth)
+            scores[view] = score_view(rendered, photo, masks)
             comparison = figures.comparison(photo, truth, rendered.label_map, model.labels)
             save_png(comparison, out / "overlays" / f"{view:03d}.png")
             selection = figures.selection_figure(photo, rendered.selection, scales)
@@ -182,15 +194,16 @@ def evaluate_scene(
 
 
 def score_view(
-    rendered: SegmentedView, photo: NDArray[np.uint8], truth: NDArray[np.uint8] | None
+    rendered: SegmentedView, photo: NDArray[np.uint8], masks: NDArray[np.bool_] | None
 ) -> ViewScore:
-    """Compare a rendered view with its photo [h, w, 3] and, where it has one, its mask [h, w]."""
+    """Compare a rendered view with its photo [h, w, 3] and, if there are any, masks [C, h, w]."""
     color = torch.from_numpy(rendered.color)
     target = torch.from_numpy(photo).float() / 255
-    counts = None
-    if truth is not None:
-        counts = confusion_matrix(truth, rendered.label_map, rendered.logits.shape[-1])
-    return ViewScore(psnr(color, target), ssim(color, target), counts)
+    counts, paper = None, None
+    if masks is not None:
+        counts = confusion_matrix(top_labels(masks), rendered.label_map, len(masks))
+        paper = paper_score(masks, rendered.label_map)
+    return ViewScore(psnr(color, target), ssim(color, target), counts, paper)
 
 
 def collect_metrics(
@@ -209,14 +222,17 @@ def collect_metrics(
     """
     counts = [score.counts for score in scores.values() if score.counts is not None]
     per_view = [iou_per_class(view) for view in counts]
+    papers = [score.paper for score in scores.values() if score.paper is not None]
     total = sum(counts, np.zeros((len(labels) + 1,) * 2, dtype=np.int64))
     numbers = {
         "miou": miou(per_view),
         "accuracy": accuracy(total),
         "psnr": float(np.mean([score.psnr for score in scores.values()])),
         "ssim": float(np.mean([score.ssim for score in scores.values()])),
-        "miou_uncovered_wrong": miou([iou_per_class(view, True) for view in counts]),
-        "accuracy_uncovered_wrong": accuracy(total, True),
+        "miou_uncovered_wrong": miou([paper.ious for paper in papers]),
+        "accuracy_uncovered_wrong": (
+            float(np.mean([paper.accuracy for paper in papers])) if papers else None
+        ),
     }
     unmasked = "" if counts else "; no masks, so no miou and no accuracy"
     return {

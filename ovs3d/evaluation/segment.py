@@ -119,12 +119,18 @@ def shrink_labels(labels: NDArray[np.uint8], downscale: int) -> NDArray[np.uint8
     """Take the label of the centre photo pixel for each pixel at photo / downscale.
 
     Args:
-        labels: [H, W] label index per photo pixel.
+        labels: [..., H, W] label index, or packed masks, per photo pixel.
         downscale: integer >= 1.
 
     Returns:
-        [H // downscale, W // downscale].
+        [..., H // downscale, W // downscale].
     """
-    height, width = (side // downscale for side in labels.shape)
-    centres = labels[downscale // 2 :: downscale, downscale // 2 :: downscale]
-    return centres[:height, :width]
+    height, width = (side // downscale for side in labels.shape[-2:])
+    centres = labels[..., downscale // 2 :: downscale, downscale // 2 :: downscale]
+    return centres[..., :height, :width]
+
+
+def top_labels(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Lay masks bool [C, h, w] over each other, later labels on top; `NO_LABEL` in the gaps."""
+    top = len(masks) - 1 - masks[::-1].argmax(axis=0)
+    return np.where(masks.any(axis=0), top, NO_LABEL).astype(np.uint8)

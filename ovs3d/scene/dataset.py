@@ -20,7 +20,7 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 MIN_SIDE = 64
 """Pixels; below this neither SIFT nor the feature windows have anything to see."""
 NO_LABEL = 255
-"""Value of a mask pixel that no label covers, so a scene has at most 255 labels."""
+"""Value of a pixel of a label map that has no label, so a scene has at most 255 labels."""
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises for files that are no image, truncated or absurdly large."""
 
@@ -217,7 +217,7 @@ def read_masks(
     """Read the masks `<view index>/<label>.png`; a missing folder means no masks.
 
     A mask covers the pixels brighter than half of its brightest, so that 0/255, 0/1 and soft
-    edges all work. Where masks overlap, the label that comes later in `labels` wins.
+    edges all work. Masks may overlap, and leave pixels uncovered.
 
     Args:
         segmentations: folder of the view folders (`2` and `02` both mean view 2).
@@ -225,8 +225,8 @@ def read_masks(
         photos: the scene's photos; masks have their size.
 
     Returns:
-        View index -> label index per pixel, uint8 `[height, width]`, `NO_LABEL` where no mask
-        covers; sorted by view index.
+        View index -> the view's masks for `unpack_masks`, one bit a pixel and label, uint8
+        `[ceil(C / 8), height, width]`; sorted by view index.
 
     Raises:
         SceneError: a folder is no view index or empty, or a mask is no label, no PNG, unreadable
@@ -242,7 +242,12 @@ def read_masks(
         if view in folders:
             raise SceneError(f"{folder}: view {view} has its masks in {folders[view].name} already")
         folders[view] = folder
-    return {view: _label_map(folders[view], labels, photos) for view in sorted(folders)}
+    return {view: _packed_masks(folders[view], labels, photos) for view in sorted(folders)}
+
+
+def unpack_masks(packed: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
+    """Return the masks of one view, whole or a part of it, as bool `[count, height, width]`."""
+    return np.unpackbits(packed, axis=0, count=count, bitorder="little").astype(np.bool_)
 
 
 def split_views(
@@ -318,7 +323,7 @@ def _view_index(folder: Path, count: int) -> int:
     return int(folder.name)
 
 
-def _label_map(folder: Path, labels: tuple[str, ...], photos: Photos) -> NDArray[np.uint8]:
+def _packed_masks(folder: Path, labels: tuple[str, ...], photos: Photos) -> NDArray[np.uint8]:
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     if not files:
         raise SceneError(f"{folder}: no masks in it; expected <label>.png, or remove the folder")
@@ -329,10 +334,11 @@ def _label_map(folder: Path, labels: tuple[str, ...], photos: Photos) -> NDArray
             raise SceneError(
                 f"{file}: '{file.stem}' is no label of this scene; labels: {', '.join(labels)}"
             )
-    label_map = np.full((photos.height, photos.width), NO_LABEL, dtype=np.uint8)
-    for file in sorted(files, key=lambda file: labels.index(file.stem)):
-        label_map[_load_mask(file, photos)] = labels.index(file.stem)
-    return label_map
+    packed = np.zeros((-(-len(labels) // 8), photos.height, photos.width), dtype=np.uint8)
+    for file in files:
+        plane, bit = divmod(labels.index(file.stem), 8)
+        packed[plane] |= _load_mask(file, photos).astype(np.uint8) << bit
+    return packed
 
 
 def _load_mask(file: Path, photos: Photos) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from ovs3d.evaluation.report import TestScene, TestViews, choose_test_views, eva
 from ovs3d.evaluation.segment import Segmenter
 from ovs3d.scene.dataset import NO_LABEL, Photos
 from tests.evaluation.oracle import OracleSegmentation, read_folder
-from tests.synthetic import LABELS, SyntheticScene, write_scene
+from tests.synthetic import LABELS, SyntheticScene, pack_masks, write_scene
 
 CPU = torch.device("cpu")
 ORACLE = OracleSegmentation()
@@ -79,7 +79,8 @@ def _evaluate(
     model: Segmenter = ORACLE,
 ) -> dict[str, Any]:
     test = choose_test_views((1, 4), masks.keys(), scene.cameras.views, "held_out")
-    setting = TestScene(photos, scene.cameras, masks, test)
+    packed = {view: pack_masks(mask) for view, mask in masks.items()}
+    setting = TestScene(photos, scene.cameras, packed, test)
     return evaluate_scene(model, setting, (5, 7, 10), 1, CPU, out)
 
 
@@ -125,6 +126,27 @@ def test_evaluate_scene_tells_the_protocols_apart(
         rows = Counter(row["actual"] == row["predicted"] for row in csv.DictReader(file))
     assert rows[True] == pytest.approx(667, abs=2)
     assert rows.total() == 1000
+
+
+def test_evaluate_scene_scores_overlapping_masks_in_both_protocols(
+    scene: SyntheticScene, photos: Photos, tmp_path: Path
+) -> None:
+    truth = scene.label_maps[1].numpy()
+    stack = truth == np.arange(len(LABELS))[:, None, None]
+    # The floor's mask goes on behind the boxes, as an annotator may draw it.
+    boxes = truth < LABELS.index("floor")
+    stack[LABELS.index("floor")] |= boxes
+    packed = {1: np.packbits(stack, axis=0, bitorder="little")}
+    test = choose_test_views((1,), packed, scene.cameras.views, "held_out")
+    setting = TestScene(photos, scene.cameras, packed, test)
+    metrics = evaluate_scene(ORACLE, setting, (5, 7, 10), 1, CPU, tmp_path / "out")
+    floor = (truth == LABELS.index("floor")).sum() / stack[LABELS.index("floor")].sum()
+    # Ours: the floor, which comes later, hides the boxes.
+    assert metrics["accuracy"] == pytest.approx(1 - boxes.mean(), abs=1e-6)
+    assert metrics["miou"] == pytest.approx((floor + 1) / len(LABELS), abs=1e-6)
+    # The paper's: the masks of the boxes are all found; only the floor's is larger.
+    assert metrics["miou_uncovered_wrong"] == pytest.approx((4 + floor) / len(LABELS), abs=1e-6)
+    assert metrics["accuracy_uncovered_wrong"] == pytest.approx(1 - boxes.mean(), abs=1e-6)
 
 
 def test_evaluate_scene_counts_what_rays_do_not_meet_as_wrong(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovs3d.evaluation.segment import segment_view, shrink_labels
+from ovs3d.evaluation.segment import segment_view, shrink_labels, top_labels
 from ovs3d.scene.dataset import NO_LABEL
 from tests.evaluation.oracle import SCALES, OracleSegmentation, label_map
 from tests.synthetic import LABELS, SyntheticScene
@@ -48,3 +48,9 @@ def test_shrink_labels_takes_the_centre() -> None:
     assert shrink_labels(labels, 3).tolist() == [[4]]
     assert shrink_labels(labels, 2).tolist() == [[4, 9]]
     assert np.array_equal(shrink_labels(labels, 1), labels)
+    assert shrink_labels(np.stack([labels, labels + 10]), 3).tolist() == [[[4]], [[14]]]
+
+
+def test_later_labels_lie_on_top() -> None:
+    masks = np.array([[[1, 1, 0, 0, 1]], [[0, 1, 1, 0, 0]], [[0, 0, 0, 0, 1]]], dtype=bool)
+    assert top_labels(masks).tolist() == [[0, 1, 1, NO_LABEL, 2]]

@@ -11,7 +11,6 @@ from PIL import Image, ImageOps
 
 from ovs3d.errors import SceneError
 from ovs3d.scene.dataset import (
-    NO_LABEL,
     Photos,
     is_upright,
     load_photo,
@@ -19,6 +18,7 @@ from ovs3d.scene.dataset import (
     read_labels,
     read_masks,
     split_views,
+    unpack_masks,
 )
 from ovs3d.scene.sharpness import look_at_photo
 from tests.synthetic import LABELS, SyntheticScene
@@ -232,21 +232,42 @@ def test_read_masks_gives_back_the_label_maps(scene: SyntheticScene, scene_folde
     assert labels == LABELS
     assert list(masks) == [1, 4]
     for view, mask in masks.items():
-        assert mask.dtype == np.uint8
-        assert np.array_equal(mask, scene.label_maps[view].numpy())
+        expected = scene.label_maps[view].numpy() == np.arange(len(LABELS))[:, None, None]
+        assert np.array_equal(unpack_masks(mask, len(LABELS)), expected)
 
 
 def test_read_masks_missing_folder_means_none(tmp_path: Path, photos: Photos) -> None:
     assert read_masks(tmp_path / "segmentations", TWO_LABELS, photos) == {}
 
 
-def test_read_masks_later_label_wins_and_the_rest_has_none(tmp_path: Path, photos: Photos) -> None:
+def test_read_masks_keeps_what_overlaps_and_what_is_uncovered(
+    tmp_path: Path, photos: Photos
+) -> None:
     # Written in the other order, and once with 0/1 in place of 0/255.
     save_mask(tmp_path / "masks" / "02" / "table.png", np.s_[0:40, 20:40], value=1)
     save_mask(tmp_path / "masks" / "02" / "apple.png", np.s_[0:40, 0:30])
-    mask = read_masks(tmp_path / "masks", TWO_LABELS, photos)[2]
-    assert mask[10, [5, 25, 35, 45]].tolist() == [0, 1, 1, NO_LABEL]
-    assert (mask[40:] == NO_LABEL).all()
+    packed = read_masks(tmp_path / "masks", TWO_LABELS, photos)[2]
+    masks = unpack_masks(packed, len(TWO_LABELS))
+    assert masks[:, 10, [5, 25, 35, 45]].tolist() == [
+        [True, True, False, False],
+        [False, True, True, False],
+    ]
+    assert not masks[:, 40:].any()
+
+
+def test_read_masks_takes_one_bit_a_label(tmp_path: Path, photos: Photos) -> None:
+    labels = tuple(f"label {number}" for number in range(19))
+    for index in (0, 7, 8, 18):
+        save_mask(
+            tmp_path / "masks" / "0" / f"label {index}.png", np.s_[index : 2 * index + 1, 3:9]
+        )
+    packed = read_masks(tmp_path / "masks", labels, photos)[0]
+    assert packed.shape == (3, photos.height, photos.width)
+    for index, mask in enumerate(unpack_masks(packed, len(labels))):
+        expected = np.zeros_like(mask)
+        if index in (0, 7, 8, 18):
+            expected[index : 2 * index + 1, 3:9] = True
+        assert np.array_equal(mask, expected)
 
 
 @pytest.mark.parametrize(
@@ -288,8 +309,9 @@ def test_read_masks_of_another_size_are_resized_by_nearest(tmp_path: Path, photo
     small = np.random.default_rng(0).integers(0, 2, (32, 40), dtype=np.uint8) * 255
     (tmp_path / "masks" / "1").mkdir(parents=True)
     Image.fromarray(small).save(tmp_path / "masks" / "1" / "apple.png")
-    label_map = read_masks(tmp_path / "masks", TWO_LABELS, photos)[1]
-    assert ((label_map == TWO_LABELS.index("apple")) == (small.repeat(2, 0).repeat(2, 1) > 0)).all()
+    packed = read_masks(tmp_path / "masks", TWO_LABELS, photos)[1]
+    apple = unpack_masks(packed, len(TWO_LABELS))[TWO_LABELS.index("apple")]
+    assert (apple == (small.repeat(2, 0).repeat(2, 1) > 0)).all()
 
 
 def test_read_masks_unreadable_file_is_an_error(tmp_path: Path, photos: Photos) -> None:
