@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ovs3d.device import make_generator
 from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
+from ovs3d.distill.calibration import neutral_clip_units
 from ovs3d.distill.model import Segmentation, new_segmentation
 from ovs3d.distill.train import Distiller
 from ovs3d.features.window_features import WindowFeatures
@@ -95,7 +96,7 @@ def make_scene(sizes: Sizes, params: DistillParams) -> Scene:
     field = make_field(sizes, cameras, generator)
     text = functional.normalize(torch.randn(sizes.labels, sizes.dim, generator=generator), dim=1)
     labels = tuple(f"label {number}" for number in range(sizes.labels))
-    model = new_segmentation(field, labels, text, 3, params, generator)
+    model = new_segmentation(field, labels, text, torch.zeros(sizes.dim), 3, params, generator)
     _separate_labels(model)
     xy = pixel_centres(cameras.width, cameras.height, params.downscale)
     return Scene(
@@ -185,6 +186,7 @@ def _pixel_values(sizes: Sizes, xy: Tensor, generator: torch.Generator) -> dict[
         "xs": cell[:, 0].clamp(max=features.width - 1),
         "features": features,
         "relevancy": torch.rand(size, generator=generator).half(),
+        "units": neutral_clip_units(torch.zeros(sizes.labels, sizes.dim), features.scales),
     }
 
 

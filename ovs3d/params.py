@@ -125,13 +125,28 @@ class LossWeights(Section):
     rda: Weight
 
 
+class RelevancyParams(Section):
+    """How the target of RDA is made from the cosines of labels and pixel features."""
+
+    normalise: Literal["scene", "view"]
+    """`view`: every label stretched to [0, 1] over the pixels of a view (the paper); `scene`: less
+    its bias, in standard deviations over the labels of a pixel."""
+    bias: Annotated[float, Field(ge=0, le=1)]
+    """Share of a label's score in the background that it loses; for `scene` only."""
+    sharpness: PositiveFloat
+    """Factor before the softmax."""
+
+
 class FdaParams(Section):
     """Feature-Distribution Alignment (Eq. 9-14)."""
 
     positive: Weight
     negative: Weight
     temperature: PositiveFloat
-    offset: Annotated[float, Field(ge=-1, le=1)]
+    """Of the softmax over labels; with `units: scene` in standard deviations of the logits."""
+    offset: Annotated[float, Field(ge=-1, le=3)]
+    """Similarity of tokens that neither attracts nor repels: a cosine, or with `units: scene` in
+    standard deviations above the mean cosine."""
     divergence: Literal["js", "kl"]
 
 
@@ -155,7 +170,11 @@ class DistillParams(Section):
     templates: Annotated[tuple[str, ...], Field(min_length=1)]
     selection: Literal["learned", "mean"] | Annotated[int, Field(ge=0)]
     """How scales are combined; an index keeps that scale alone."""
+    units: Literal["scene", "none"]
+    """`scene`: features, logits and similarities are measured by their mean and spread over the
+    scene (see `ovs3d/distill/calibration.py`); `none`: as the encoders give them (the paper)."""
     losses: LossWeights
+    relevancy: RelevancyParams
     fda: FdaParams
 
 

@@ -21,6 +21,20 @@ _PATCH = 8
 _PRESETS = yaml.safe_load(Path("params.yaml").read_text())
 
 
+# The naive form is the released one, which takes cosines as they are. Units cost no time.
+_AS_RELEASED = {
+    "units": "none",
+    "relevancy": {"normalise": "view", "bias": 0.0, "sharpness": 1.0},
+    "fda": {
+        "positive": 10.0,
+        "negative": 3.0,
+        "temperature": 0.2,
+        "offset": 0.7,
+        "divergence": "js",
+    },
+}
+
+
 @dataclass(frozen=True)
 class Setting:
     """What iterations of distillation are measured at.
@@ -40,7 +54,9 @@ class Setting:
     @property
     def params(self) -> DistillParams:
         """The section with its changes."""
-        return DistillParams.model_validate({**_PRESETS[self.preset]["distill"], **self.changes})
+        return DistillParams.model_validate(
+            {**_PRESETS[self.preset]["distill"], **_AS_RELEASED, **self.changes}
+        )
 
 
 def small_dino(_: int) -> nn.Module:

@@ -72,8 +72,9 @@ def work(gigabytes: float, inputs: Inputs) -> Sample:
     labels = tuple(f"label {number}" for number in range(SIZES.labels))
     notes: dict[str, float] = {}
     with _scene(inputs, labels, text, gigabytes) as (scene, scratch):
-        model = new_segmentation(inputs.field, labels, text, len(_DIVISORS), params, generator)
-        pixels = make_pixel_bank(inputs.field, scene, views, DOWNSCALE, params.mass_kept)
+        pixels = make_pixel_bank(inputs.field, scene, views, params)
+        center, scales = pixels.units.text_center, len(_DIVISORS)
+        model = new_segmentation(inputs.field, labels, text, center, scales, params, generator)
         tokens = make_token_bank(inputs.field, scene, views, params.mass_kept)
         distiller = Distiller(model, pixels, tokens, params, generator, scene.spill)
         for phase in PHASES:

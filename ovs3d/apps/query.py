@@ -12,6 +12,7 @@ from torch import Tensor
 from ovs3d.apps.labels import choose_views
 from ovs3d.apps.project import PARAMS_FILE, built
 from ovs3d.device import resolve_device
+from ovs3d.distill.calibration import center_texts
 from ovs3d.distill.model import Segmentation, load_segmentation
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.evaluation.drawing import framed, panel, row, save_png, scale_bar, stack
@@ -83,6 +84,7 @@ def add_query(model: Segmentation, words: str, text: Tensor) -> None:
     Raises:
         StoreError: the texts of the labels are not those that the model was trained with.
     """
+    text = center_texts(text, model.text_center)
     known = model.text
     if known.shape[1] != text.shape[1] or (known * text[:-1]).sum(dim=1).min() < _SAME_TEXT:
         raise StoreError(

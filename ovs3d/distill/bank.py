@@ -6,21 +6,32 @@ all DINO tokens, so no iteration marches a ray or runs an encoder.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ovs3d.distill.calibration import (
+    ClipUnits,
+    TokenUnits,
+    measure_clip_units,
+    measure_token_units,
+)
 from ovs3d.distill.relevancy import stack_relevancy
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, composite, march
+from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
 from ovs3d.spill import Row, Spill, take
+
+_UNIT_PATCHES = 64
+"""Patches whose tokens are compared to learn how alike tokens are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +107,8 @@ class PixelBank:
         ys: [P] int64 row in the CLIP working image.
         xs: [P] int64 column in the CLIP working image.
         features: windows of the views.
-        relevancy: [V, h, w, N_s, C] float16 in [0, 1] over CLIP working images.
+        relevancy: [V, h, w, N_s, C] float16 of `stack_relevancy` over CLIP working images.
+        units: of features and relevancy.
     """
 
     rays: BakedRays
@@ -106,18 +118,25 @@ class PixelBank:
     xs: Tensor
     features: WindowFeatures
     relevancy: Tensor
+    units: ClipUnits
 
     def __len__(self) -> int:
         return len(self.colors)
 
     def features_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pixel features [B, N_s, D] and relevancy [B, N_s, C] of pixels int64 [B]."""
+        """Return what pixels int64 [B] are trained on.
+
+        Returns:
+            [B, N_s, D] centred features and [B, N_s, C] scores, whose weighted sum over the scales
+            and softmax over the labels is RDA's target.
+        """
         row = torch.div(index, len(self.ys), rounding_mode="floor")
         pixel = index - row * len(self.ys)
         ys, xs = self.ys[pixel], self.xs[pixel]
         _, height, width, _, _ = self.relevancy.shape
         relevancy = take(self.relevancy.flatten(0, 2), (row * height + ys) * width + xs)
-        return self.features.gather(self.views[row], ys, xs), relevancy.float()
+        features = self.features.gather(self.views[row], ys, xs) - self.units.center
+        return features, (relevancy.float() - self.units.bias) * self.units.target_scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +165,12 @@ class TokenBank:
         columns = torch.arange(side_x, device=left.device)
         grid = (corner[:, :, None] + rows[:, None]) * width + left[:, :, None] + columns
         return grid.flatten(1)
+
+    def measure(self, side: int, generator: torch.Generator) -> TokenUnits:
+        """Measure the similarities of tokens in patches of this side."""
+        index = self.patch_index(_UNIT_PATCHES, side, generator)
+        patches = take(self.tokens.flatten(0, 2), index.flatten()).float()
+        return measure_token_units(patches.view(*index.shape, -1))
 
 
 def bake_rays(
@@ -203,10 +228,15 @@ def make_pixel_bank(
     field: Field,
     inputs: DistillInputs,
     views: tuple[int, ...],
-    downscale: int,
-    mass_kept: float,
+    params: DistillParams,
 ) -> PixelBank:
     """Bake the pixels of some views at photo / `downscale` and their relevancy.
+
+    Args:
+        field: the reconstruction.
+        inputs: scene, stores and texts.
+        views: photo indices.
+        params: `downscale`, `mass_kept`, `units` and `relevancy` matter here.
 
     Raises:
         StoreError: the feature store was made for photos of another size.
@@ -218,28 +248,37 @@ def make_pixel_bank(
             f"{store.path}: holds working images of {store.width} x {store.height}, but the photos "
             f"give {expected[0]} x {expected[1]}; run stage clip_features again"
         )
-    xy = pixel_centres(photos.width, photos.height, downscale).to(spill.device)
+    xy = pixel_centres(photos.width, photos.height, params.downscale).to(spill.device)
     (colors,) = spill.collect(
-        (load_photo(photos.paths[view], downscale).view(-1, 3),) for view in views
+        (load_photo(photos.paths[view], params.downscale).view(-1, 3),) for view in views
     )
     features = store.load(views, spill.device, spill)
+    own = params.relevancy
+    (relevancy,) = spill.collect(_relevancy(features, views, inputs.text, own.normalise))
+    measured = measure_clip_units(features, relevancy, inputs.text, own)
     # Pixels beyond the last whole working pixel share it.
     cell = (xy / store.downscale).long()
     return PixelBank(
-        rays=bake_rays(field, inputs.cameras, views, xy, mass_kept, "pixels", spill),
+        rays=bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill),
         colors=colors,
         views=torch.tensor(views, device=spill.device),
         ys=cell[:, 1].clamp(max=store.height - 1),
         xs=cell[:, 0].clamp(max=store.width - 1),
         features=features,
-        relevancy=spill.collect(_relevancy(features, views, inputs.text))[0],
+        relevancy=relevancy,
+        units=measured if params.units == "scene" else measured.of_targets_only(),
     )
 
 
-def _relevancy(features: WindowFeatures, views: tuple[int, ...], text: Tensor) -> Iterator[Row]:
+def _relevancy(
+    features: WindowFeatures,
+    views: tuple[int, ...],
+    text: Tensor,
+    normalise: Literal["scene", "view"],
+) -> Iterator[Row]:
     with progress("relevancy", len(views), "views") as advance:
         for view in views:
-            yield (stack_relevancy(features.relevancy(view, text))[None],)
+            yield (stack_relevancy(features.relevancy(view, text), normalise)[None],)
             advance()
 
 

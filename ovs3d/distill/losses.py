@@ -58,13 +58,13 @@ def js_divergence(p: Tensor, q: Tensor) -> Tensor:
     return (p_term + q_term).sum(-1) / 2
 
 
-def rda_loss(logits: Tensor, relevancy: Tensor, selection: Tensor) -> Tensor:
+def rda_loss(logits: Tensor, targets: Tensor, selection: Tensor) -> Tensor:
     """Return the Relevancy-Distribution Alignment loss (Eq. 5-8).
 
     Args:
-        logits: [R, C] cosines z.
-        relevancy: [R, N_s, C] in [0, 1], normalised per view, label and scale.
+        logits: [R, C] z, in the units of the softmax.
+        targets: [R, N_s, C] scores of the labels by scale, in the units of the softmax.
         selection: [R, N_s], rows sum to 1; receives a gradient.
     """
-    target = select_scales(relevancy, selection).softmax(-1)
+    target = select_scales(targets, selection).softmax(-1)
     return js_divergence(logits.softmax(-1), target).mean()

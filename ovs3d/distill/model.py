@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ovs3d.distill.calibration import center_texts
 from ovs3d.distill.heads import ClipHead, InnerProducts
 from ovs3d.errors import StoreError, one_line
 from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensors
@@ -90,11 +91,13 @@ class Segmentation(nn.Module):
         head: appearance features to CLIP space.
         selection: None where the scales have fixed weights.
         labels: names of the C labels.
-        text: [C, D] unit text features.
+        text: [C, D] unit text features, less `text_center`.
+        text_center: [D], what other texts lose before they are compared with rendered features.
         scale_weights: [N_s] fixed weights of the scales, used where `selection` is None.
     """
 
     text: Tensor
+    text_center: Tensor
     scale_weights: Tensor
 
     def __init__(
@@ -104,6 +107,7 @@ class Segmentation(nn.Module):
         selection: SelectionVolume | None,
         labels: tuple[str, ...],
         text: Tensor,
+        text_center: Tensor,
         scale_weights: Tensor,
     ) -> None:
         super().__init__()
@@ -112,6 +116,7 @@ class Segmentation(nn.Module):
         self.selection = selection
         self.labels = labels
         self.register_buffer("text", text)
+        self.register_buffer("text_center", text_center)
         self.register_buffer("scale_weights", scale_weights)
 
     def products(self) -> InnerProducts:
@@ -179,6 +184,7 @@ def new_segmentation(
     field: Field,
     labels: tuple[str, ...],
     text: Tensor,
+    text_center: Tensor,
     scales: int,
     params: DistillParams,
     generator: torch.Generator,
@@ -189,6 +195,7 @@ def new_segmentation(
         field: from stage reconstruct.
         labels: C names.
         text: [C, D] unit text features on the field's device.
+        text_center: [D], what the texts share; 0 leaves them as they are.
         scales: N_s of the feature store.
         params: section `distill`.
         generator: source of the initial weights, on the field's device.
@@ -200,7 +207,8 @@ def new_segmentation(
     weights = torch.full((scales,), 1 / scales, device=device)
     if isinstance(params.selection, int):
         weights = functional.one_hot(torch.tensor(params.selection, device=device), scales).float()
-    return Segmentation(field, head, selection, labels, text, weights)
+    centered = center_texts(text, text_center)
+    return Segmentation(field, head, selection, labels, centered, text_center, weights)
 
 
 def save_segmentation(path: Path, model: Segmentation) -> None:
@@ -237,6 +245,8 @@ def _from_tensors(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> S
     text, weights = tensors["text"], tensors["scale_weights"]
     head = ClipHead(field.config.appearance_dim, config["head_hidden"], text.shape[1], None, "meta")
     selection = SelectionVolume(field, len(weights), device="meta") if config["selection"] else None
-    model = Segmentation(field, head, selection, tuple(config["labels"]), text, weights)
+    model = Segmentation(
+        field, head, selection, tuple(config["labels"]), text, tensors["text_center"], weights
+    )
     model.load_state_dict(dict(tensors), assign=True)
     return model

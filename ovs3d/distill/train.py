@@ -14,6 +14,7 @@ from ovs3d.distill.bank import (
     make_pixel_bank,
     make_token_bank,
 )
+from ovs3d.distill.calibration import calibrate_fda
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.losses import color_loss, feature_loss, rda_loss
 from ovs3d.distill.model import Appearance, Segmentation, new_segmentation
@@ -53,11 +54,15 @@ def distill(
         of a table that say what baking dropped.
     """
     generator = make_generator(seed, inputs.text.device)
+    pixels = make_pixel_bank(field, inputs, inputs.pixel_views(), params)
     model = new_segmentation(
-        field, inputs.labels, inputs.text, inputs.clip.scales, params, generator
-    )
-    pixels = make_pixel_bank(
-        field, inputs, inputs.pixel_views(), params.downscale, params.mass_kept
+        field,
+        inputs.labels,
+        inputs.text,
+        pixels.units.text_center,
+        inputs.clip.scales,
+        params,
+        generator,
     )
     tokens = make_token_bank(field, inputs, inputs.token_views(), params.mass_kept)
     trainer = Distiller(model, pixels, tokens, params, generator, inputs.spill)
@@ -86,6 +91,10 @@ class Distiller:
         self.params = params
         self.generator = generator
         self.joint = False
+        self.fda_params = params.fda
+        if params.units == "scene":
+            similar = tokens.measure(params.patch_tokens, generator)
+            self.fda_params = calibrate_fda(params.fda, similar, pixels.units.spread)
         for parameter in model.field.parameters():
             parameter.requires_grad_(False)
         # Until the joint phase the composited features of a ray are constants.
@@ -180,18 +189,18 @@ class Distiller:
         color = feature = rda = fda = logits.new_zeros(())
         if weights.feature or weights.rda:
             selection = self.model.select(samples, corners)
-            pixel_features, relevancy = self.pixels.features_of(pixels)
+            pixel_features, targets = self.pixels.features_of(pixels)
             if weights.feature:
                 feature = feature_loss(products, rays[:count], pixel_features, selection)
             if weights.rda:
-                rda = rda_loss(logits[:count], relevancy, selection)
+                rda = rda_loss(logits[:count] / self.pixels.units.spread, targets, selection)
         if weights.color and self.joint:
             color = self._color_loss(appearance.first(count, len(samples.weights)), samples, pixels)
         if patches is not None:
             similarity = (
                 take(self.tokens.tokens.flatten(0, 2), tokens).float().view(*patches.shape, -1)
             )
-            fda = fda_loss(logits[count:].view(*patches.shape, -1), similarity, self.params.fda)
+            fda = fda_loss(logits[count:].view(*patches.shape, -1), similarity, self.fda_params)
         total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
         return torch.stack((total, color, feature, rda, fda))
 

@@ -66,7 +66,7 @@ def test_scenes_without_a_view_to_learn_from_are_refused(inputs: DistillInputs) 
 def test_windows_of_other_photos_are_refused(inputs: DistillInputs) -> None:
     expected = r"clip\.zarr: holds working images of 48 x 36, but .* 204 x 120; run stage clip_f"
     with pytest.raises(StoreError, match=expected):
-        make_pixel_bank(None, inputs, VIEWS, 1, 0.99)  # type: ignore[arg-type]
+        make_pixel_bank(None, inputs, VIEWS, distill_params(downscale=1))  # type: ignore[arg-type]
 
 
 def test_tokens_of_other_photos_are_refused(inputs: DistillInputs) -> None:

@@ -74,5 +74,7 @@ def test_normalise_relevancy_stretches_each_map_by_itself() -> None:
     maps = torch.tensor([[[[1.0, 3.0]], [[0.5, 0.5]]], [[[-1.0, 1.0]], [[0.2, 0.1]]]])
     expected = torch.tensor([[[[0.0, 1.0]], [[0.0, 0.0]]], [[[0.0, 1.0]], [[1.0, 0.0]]]])
     torch.testing.assert_close(normalise_relevancy(maps), expected)
-    assert stack_relevancy(maps).shape == (1, 2, 2, 2)
-    assert stack_relevancy(maps)[0, 1, 0, 1].item() == 1  # row 0, column 1, scale 0, label 1
+    assert stack_relevancy(maps, "view").shape == (1, 2, 2, 2)
+    assert (
+        stack_relevancy(maps, "view")[0, 1, 0, 1].item() == 1
+    )  # row 0, column 1, scale 0, label 1

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ovs3d.distill import train as training
 from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
+from ovs3d.distill.calibration import neutral_clip_units
 from ovs3d.distill.model import (
     Segmentation,
     load_segmentation,
@@ -85,6 +86,7 @@ def banks(
         xs=columns.flatten(),
         features=OracleFeatures(text[labels], spill),  # type: ignore[arg-type]
         relevancy=spill.collect([(relevancy.half(),)])[0],
+        units=neutral_clip_units(text, 2),
     )
     (tokens,) = spill.collect([(text[labels[list(VIEWS)]].half(),)])
     return pixels, TokenBank(pixels.rays, tokens)
@@ -102,7 +104,7 @@ def train(
     copy.update_occupancy()
     text = torch.eye(len(LABELS), 8)
     generator = torch.Generator().manual_seed(0)
-    model = new_segmentation(copy, LABELS, text, 2, params, generator)
+    model = new_segmentation(copy, LABELS, text, torch.zeros(8), 2, params, generator)
     both = banks(scene, copy, text, spill)
     return model, Distiller(model, *both, params, generator, spill).run(checkpoint)
 
