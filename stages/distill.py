@@ -15,11 +15,10 @@ from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos, read_labels, split_views
+from ovs3d.scene.dataset import open_photos, split_views
+from ovs3d.scene.labels import label_names, read_labels
 from ovs3d.spill import Spill
 from stages._run import run
-
-PATHS = ("images", "classes", "poses", "clip_features", "dino_features", "reconstruct", "out")
 
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
@@ -38,14 +37,14 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         train_views=train_views,
         clip=FeatureStore.open(arguments.clip_features / "clip.zarr").made_by(encoder.digest),
         dino=TokenStore.open(arguments.dino_features / "dino.zarr"),
-        labels=labels,
+        labels=label_names(labels),
         text=encoder.encode_text(labels, own.templates).to(device),
         spill=Spill(device, params.memory_budget, arguments.out),
     )
     made_from = {
-        "files": [digest(file) for file in (*photos.paths, cameras_file, field_file)],
+        "files": [*map(digest, (*photos.paths, arguments.classes, cameras_file, field_file))],
         "features": [encoder.digest, inputs.clip.fingerprint, inputs.dino.fingerprint],
-        "params": [own.model_dump(mode="json"), labels, train_views, params.seed, device.type],
+        "params": [own.model_dump(mode="json"), train_views, params.seed, device.type],
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
     model, history = distill(load_field(field_file, device), inputs, own, params.seed, checkpoint)
@@ -57,4 +56,5 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main, __doc__, paths=PATHS))
+    paths = ("images", "classes", "poses", "clip_features", "dino_features", "reconstruct", "out")
+    sys.exit(run(main, __doc__, paths=paths))

@@ -52,7 +52,10 @@ def test_a_loss_weight_reruns_distillation_and_what_follows(project: Path) -> No
 def test_other_labels_rerun_distillation_and_what_follows(project: Path) -> None:
     segmentations = project / "data" / "raw" / SCENE / "segmentations"
     classes = segmentations / "classes.txt"
-    classes.write_text(classes.read_text() + "giraffe\n")
+    lines = classes.read_text().splitlines()
+    # The last one gets phrases of its own; its name, and that of its masks, stays.
+    lines[-1] += f" = {lines[-1]} | background"
+    classes.write_text("\n".join([*lines, "giraffe"]))
     assert sorted(stages_run(run(project, "dvc", "repro"))) == [*AFTER_DISTILL, "summarize"]
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
-from ovs3d.apps.findings import check_machine, check_models, check_prompts, gather
+from ovs3d.apps.findings import check_machine, check_models, gather
+from ovs3d.apps.label_findings import check_prompts
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError, SceneError, WeightsError
@@ -20,9 +21,10 @@ from ovs3d.files import atomic_path
 from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, scene_names
 from ovs3d.progress import summary_table
 from ovs3d.scene import intake
-from ovs3d.scene.dataset import Photos, open_photos, parse_labels, read_labels, read_masks
+from ovs3d.scene.dataset import Photos, open_photos, read_masks
 from ovs3d.scene.given_poses import FOLDER, GivenPoses
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
+from ovs3d.scene.labels import Label, label_names, parse_labels, read_labels, write_labels
 from ovs3d.scene.video import extract_frames
 
 
@@ -32,7 +34,7 @@ class SceneReport:
 
     source: Source
     photos: Photos
-    labels: tuple[str, ...]
+    labels: tuple[Label, ...]
     masked: tuple[int, ...]
 
     def rows(self) -> dict[str, object]:
@@ -46,7 +48,7 @@ class SceneReport:
             "turned as they were posed": turned,
             "redrawn without distortion": len(changes) - turned,
             "left out (have no pose)": ", ".join(given.without_pose if given else ()),
-            "labels": ", ".join(self.labels),
+            "labels": ", ".join(map(str, self.labels)),
             "held out (have masks)": ", ".join(map(str, self.masked)) or "none, so no mIoU",
         }
         return {name: value for name, value in rows.items() if value}
@@ -56,7 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("name", help="the scene's name: letters, digits, - and _")
     parser.add_argument("source", type=Path, help="folder of photos or data set, or a video")
-    parser.add_argument("--labels", help="names separated by commas, or a file with one a line")
+    parser.add_argument(
+        "--labels",
+        help="separated by commas, for example 'mug = blue mug | a cup, wall', or a file with one "
+        "a line",
+    )
     parser.add_argument("--format", choices=FORMATS, help="what SOURCE is (default: look at it)")
     parser.add_argument("--preset", help="of params.yaml (default: the one for real photos)")
     parser.add_argument("--frames", type=_count, default=60, help="to take of a video (default 60)")
@@ -125,10 +131,10 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
         shutil.copytree(source.segmentations, segmentations)
         _undistort_masks(source, segmentations)
     segmentations.mkdir(exist_ok=True)
-    (segmentations / LABELS_FILE).write_text("\n".join(labels) + "\n", encoding="utf-8")
+    write_labels(segmentations / LABELS_FILE, labels)
     with _named_as_the_user_knows_it(folder, source):
         photos = open_photos(images)
-        masked = tuple(read_masks(segmentations, labels, photos))
+        masked = tuple(read_masks(segmentations, label_names(labels), photos))
     return SceneReport(source, photos, labels, masked)
 
 
@@ -148,7 +154,7 @@ def _write_poses(given: GivenPoses, names: Mapping[Path, str], folder: Path) -> 
     given.model.write_binary(folder)
 
 
-def _labels(words: str | None, source: Source) -> tuple[str, ...]:
+def _labels(words: str | None, source: Source) -> tuple[Label, ...]:
     if words is None:
         if source.segmentations is None:
             raise SceneError(
@@ -158,7 +164,8 @@ def _labels(words: str | None, source: Source) -> tuple[str, ...]:
         return read_labels(source.segmentations / LABELS_FILE)
     if Path(words).is_file():
         return read_labels(Path(words))
-    if re.search(r"[/\\]|\.txt$", words):
+    # Phrases may hold slashes, and only labels with phrases hold an equals sign.
+    if "=" not in words and re.search(r"[/\\]|\.txt$", words):
         raise SceneError(f"--labels {words}: no such file")
     if ";" in words:
         raise SceneError(f"--labels '{words}': commas separate names, not ';'")

@@ -124,6 +124,21 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "error",
         r"label 'a a .*thing' is too long: .* \d+ tokens, and the model reads \d+; shorten",
     ),
+    "phrase too long": (
+        write_labels("floor = ground | " + WORDY, "wall"),
+        "error",
+        r"phrase 'a a .*thing' of label 'floor' is too long: .* tokens, and the model reads",
+    ),
+    "phrase twice": (
+        write_labels("floor = ground | Ground"),
+        "error",
+        r"line 1: label 'floor' has the phrase 'Ground' twice",
+    ),
+    "phrase of two labels": (
+        write_labels("floor", "wall = Floor | bricks"),
+        "warning",
+        r"classes\.txt: the phrase 'Floor' stands for 'floor' and for 'wall', which makes",
+    ),
     "mask of another shape": (
         square_mask,
         "error",
@@ -215,6 +230,15 @@ def test_findings_of_one_check_do_not_hide_those_of_another(
     text = "\n".join(lines)
     assert "005.png: cannot be read" in text
     assert "'Floor' is on line 1 already" in text
+
+
+def test_every_phrase_that_is_too_long_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_labels(f"floor = {WORDY} | x{WORDY}", f"y{WORDY}")(project)
+    code, lines = check(capsys)
+    assert code == 1
+    assert sum("is too long: with its prompt" in line for line in lines) == 3
 
 
 def test_a_full_disk_is_told(

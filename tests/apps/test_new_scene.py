@@ -63,6 +63,30 @@ def test_labels_may_come_from_a_file(project: Path, scene_folder: Path) -> None:
     assert (project / "data/raw/a/segmentations/classes.txt").read_text() == "apple\nwall\n"
 
 
+def test_phrases_stand_in_the_file_as_they_were_given(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "box=red box|salt/pepper box, floor"
+    assert new_scene("a", scene_folder / "images", "--labels", words) == 0
+    classes = project / "data/raw/a/segmentations/classes.txt"
+    assert classes.read_text() == "box = red box | salt/pepper box\nfloor\n"
+    assert "box = red box | salt/pepper box, floor" in capsys.readouterr().out.replace("\n", " ")
+    # The file that was written makes the same scene, and so does a data set that holds it.
+    assert new_scene("b", scene_folder / "images", "--labels", classes) == 0
+    again = project / "data/raw/b/segmentations/classes.txt"
+    assert again.read_bytes() == classes.read_bytes()
+
+
+def test_masks_are_named_as_the_label_not_as_its_phrases(project: Path, scene_folder: Path) -> None:
+    classes = scene_folder / "segmentations/classes.txt"
+    lines = classes.read_text().replace("red box", "red box = crate, carton")
+    classes.write_text(lines)
+    assert new_scene("boxes", scene_folder, "--preset", "tiny") == 0
+    written = project / "data/raw/boxes/segmentations/classes.txt"
+    assert written.read_text() == lines.replace(", ", " | ")
+    assert (written.parent / "01/red box.png").is_file()
+
+
 def test_a_video_becomes_a_scene(project: Path) -> None:
     write_video(project / "walk.mp4", [picture(index) for index in range(9)])
     assert new_scene("walk", "walk.mp4", "--labels", "a,b", "--frames", 3) == 0
@@ -79,6 +103,9 @@ def test_a_video_becomes_a_scene(project: Path) -> None:
         (("new", "{empty}", "--labels", "x"), "no photos in it"),
         (("new", "{photos}"), "no labels; say what is in the scene"),
         (("new", "{photos}", "--labels", "x,,y"), "--labels: name 2 is blank"),
+        (("new", "{photos}", "--labels", "a = x | x"), "label 'a' has the phrase 'x' twice"),
+        (("new", "{photos}", "--labels", "a = x b = y"), "more than one '=' in 'a = x b = y'"),
+        (("new", "{photos}", "--labels", "a = "), "--labels: name 1: label 'a' has an empty phr"),
         (("new", "{photos}", "--labels", "x; y"), "commas separate names, not ';'"),
         (("new", "{photos}", "--labels", "x, " + "a " * 80), "is too long: with its prompt"),
         (("new", "{photos}", "--labels", "x,X"), "label 'X' is on name 1 already"),
