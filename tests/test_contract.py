@@ -19,7 +19,8 @@ SOURCES = sorted(
     for folder in ("ovs3d", "stages", "tools", "tests", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 )
-SHARED = {"seed", "device", "split", "scenes.${key}.test_views"}
+HELD_OUT = ("val_views", "test_views")
+SHARED = {"seed", "device", "split", *(f"scenes.${{key}}.{name}" for name in HELD_OUT)}
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
     ("errors", "files", "device", "progress", "params", "resume", "spill"),
@@ -84,12 +85,25 @@ def test_stage_depends_on_its_section_and_its_override(stage: str) -> None:
 def test_stage_lists_every_parameter_that_its_script_reads(stage: str) -> None:
     script = (ROOT / "stages" / f"{stage}.py").read_text()
     listed = body(stage)["params"]
-    shared = set(re.findall(r"params\.(seed|device|split|test_views)\b", script))
-    names = {f"scenes.${{key}}.{name}" if name == "test_views" else name for name in shared}
+    shared = set(re.findall(r"params\.(seed|device|split|val_views|test_views)\b", script))
+    names = {f"scenes.${{key}}.{name}" if name in HELD_OUT else name for name in shared}
     assert names == {name for name in listed if "{item" not in name and name in names | SHARED}
     for section in set(re.findall(r"params\.stages\.(\w+)", script)):
         assert any(name.startswith(f"${{item.preset}}.{section}") for name in listed)
         assert f"scenes.${{key}}.{section}" in listed
+
+
+@pytest.mark.parametrize("stage", SCENE_STAGES)
+def test_whoever_reads_one_list_of_held_out_views_reads_both(stage: str) -> None:
+    listed = {f"scenes.${{key}}.{name}" for name in HELD_OUT} & set(body(stage)["params"])
+    assert len(listed) in (0, len(HELD_OUT))
+
+
+def test_scores_of_test_views_are_no_metrics() -> None:
+    """`dvc exp show` and `dvc metrics diff` show all metrics, so that one would choose by them."""
+    evaluate = body("evaluate")
+    assert {"data/evaluate/${key}/test.json": {"cache": False}} in evaluate["outs"]
+    assert not any("test.json" in str(evaluate[kind]) for kind in ("metrics", "plots"))
 
 
 def test_every_parameter_is_claimed_by_a_stage() -> None:

@@ -54,13 +54,13 @@ _PICTURE_BYTES = 500e6
 
 @dataclass(frozen=True)
 class SceneShape:
-    """Numbers of photos, their pixels, labels, and test views."""
+    """Numbers of photos, their pixels, labels, and views that are held out."""
 
     photos: int
     width: int
     height: int
     labels: int
-    test_views: int
+    held_out: int
 
     def pixels(self, downscale: float) -> int:
         """Return the pixels of a photo at `downscale`."""
@@ -209,7 +209,7 @@ def _sizes(
 
 def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) -> dict[str, float]:
     clip, dino, own = sizes.clip, sizes.dino, params.distill
-    trained = shape.photos - shape.test_views
+    trained = shape.photos - shape.held_out
     rays = trained * shape.pixels(params.reconstruct.downscale)
     table = params.reconstruct.voxels_end * _FLOAT
     channels = sum(params.reconstruct.appearance_ranks) + sum(params.reconstruct.density_ranks)
@@ -246,7 +246,7 @@ def _field_seconds(params: Preset, shape: SceneShape, device: torch.device) -> d
     forward, training = _seconds_per_point(params, device)
     own, distill = params.reconstruct, params.distill
     drawn = distill.batch + distill.patches * distill.patch_tokens**2
-    views = shape.test_views or 1
+    views = shape.held_out or 1
     scored = views * shape.pixels(params.evaluate.downscale)
     flown = (params.render.frames + views) * shape.pixels(params.render.downscale)
     flown += params.render.points

@@ -19,10 +19,11 @@ from ovs3d.features.available import clip_weights, dino_weights
 from ovs3d.features.windows import lattice
 from ovs3d.params import ClipFeaturesParams, Preset, SceneParams
 from ovs3d.progress import progress
-from ovs3d.scene.dataset import Photos, open_photos, read_masks, split_views
+from ovs3d.scene.dataset import Photos, open_photos, read_masks
 from ovs3d.scene.given_poses import name_some, read_given
 from ovs3d.scene.labels import label_names, read_labels
 from ovs3d.scene.sharpness import Look, look_at_photo
+from ovs3d.scene.views import split_views
 
 _FEW_PHOTOS = 15
 _MANY_PHOTOS = 200
@@ -109,16 +110,17 @@ def _compare(images: Path, looks: Mapping[str, Look]) -> Findings:
 
 
 def check_masks(segmentations: Path, photos: Photos, params: SceneParams) -> Findings:
-    """Look at masks and test views."""
-    split_views(len(photos), params.test_views, params.split)
+    """Look at masks and at the views that are held out."""
+    split_views(len(photos), params.val_views, params.test_views, params.split)
     names = label_names(read_labels(segmentations / "classes.txt"))
     masked = read_masks(segmentations, names, photos)
-    leaked = [str(view) for view in masked if view not in params.test_views]
+    held_out = {*params.val_views, *params.test_views}
+    leaked = [str(view) for view in masked if view not in held_out]
     if leaked and params.split == "held_out":
         yield Finding(
             "error",
             f"{segmentations}: views with masks would be trained on: {', '.join(leaked)}; add them "
-            "to test_views of the scene in params.yaml, or set split: paper",
+            "to test_views or val_views of the scene in params.yaml, or set split: paper",
         )
 
 

@@ -26,6 +26,7 @@ from ovs3d.scene.given_poses import FOLDER, GivenPoses
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
 from ovs3d.scene.labels import Label, label_names, parse_labels, read_labels, write_labels
 from ovs3d.scene.video import extract_frames
+from ovs3d.scene.views import split_views
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class SceneReport:
     photos: Photos
     labels: tuple[Label, ...]
     masked: tuple[int, ...]
+    val: tuple[int, ...]
+
+    @property
+    def test(self) -> tuple[int, ...]:
+        """The views with masks that are not kept for validation."""
+        return tuple(view for view in self.masked if view not in self.val)
 
     def rows(self) -> dict[str, object]:
         """Return the report as rows of a table; what there is none of is left out."""
@@ -49,7 +56,9 @@ class SceneReport:
             "redrawn without distortion": len(changes) - turned,
             "left out (have no pose)": ", ".join(given.without_pose if given else ()),
             "labels": ", ".join(map(str, self.labels)),
-            "held out (have masks)": ", ".join(map(str, self.masked)) or "none, so no mIoU",
+            "validation views": ", ".join(map(str, self.val)),
+            "test views": ", ".join(map(str, self.test)),
+            "masks": "" if self.masked else "none, so no mIoU",
         }
         return {name: value for name, value in rows.items() if value}
 
@@ -65,6 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=FORMATS, help="what SOURCE is (default: look at it)")
     parser.add_argument("--preset", help="of params.yaml (default: the one for real photos)")
+    parser.add_argument(
+        "--val-views",
+        type=int,
+        nargs="+",
+        default=[],
+        help="photos by position, sorted by name, to compare parameters and prompts on; all other "
+        "views with masks are test views",
+    )
     parser.add_argument("--frames", type=_count, default=60, help="to take of a video (default 60)")
     parser.add_argument("--link", action="store_true", help="hard links instead of copies")
     parser.add_argument("--replace", action="store_true", help="replace a scene of that name")
@@ -87,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
             check_prompts(report.labels, params)
         if not known:
             downscales = _downscales(preset, params, report.photos)
-            entry = entry_lines(name, preset, report.masked, downscales)
+            entry = entry_lines(name, preset, report.val, report.test, downscales)
             content = insert_scene(PARAMS_FILE, entry)
             with atomic_path(PARAMS_FILE) as text:
                 text.write_bytes(content)
@@ -95,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = {"folder": folder, "preset": scene.preset, **report.rows()}
     summary_table(f"scene {name}", rows)
     if known:
-        print(f"{PARAMS_FILE} had scene '{name}' and stays as it was; look at its test_views.")
+        print(f"{PARAMS_FILE} had scene '{name}' and stays as it was; look at its views.")
     checks = [check_models(name, scene.stages.clip_features), *check_machine(scene)]
     for finding in gather(checks):
         print(f"{finding.level}: {finding.text}")
@@ -135,7 +152,10 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
     with _named_as_the_user_knows_it(folder, source):
         photos = open_photos(images)
         masked = tuple(read_masks(segmentations, label_names(labels), photos))
-    return SceneReport(source, photos, labels, masked)
+    val = tuple(sorted(set(arguments.val_views)))
+    report = SceneReport(source, photos, labels, masked, val)
+    split_views(len(photos), report.val, report.test, "held_out")
+    return report
 
 
 def _undistort_masks(source: Source, segmentations: Path) -> None:

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         width=photos.width,
         height=photos.height,
         labels=len(read_labels(folder / "segmentations" / "classes.txt")),
-        test_views=len(params.test_views),
+        held_out=len(params.val_views) + len(params.test_views),
     )
     device = resolve_device(params.device)
     costs = scene_costs(params.stages, shape, device)

@@ -34,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="a key of `scenes` in params.yaml")
     parser.add_argument("words", help="what to look for, in quotes")
     parser.add_argument(
-        "--views", type=int, nargs="+", help="photos by position; the test views if not given"
+        "--views",
+        type=int,
+        nargs="+",
+        help="photos by position; if not given, the validation views, or the test views",
     )
     parser.add_argument("--out", type=Path, help="PNG; data/query/NAME/WORDS.png if not given")
 
@@ -51,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     device = resolve_device(params.device)
     model = load_segmentation(built("distill", name, "segmentation.safetensors"), device)
     cameras = load_cameras(built("poses", name, "cameras.json"))
-    views = arguments.views or [view for view in params.test_views if view in cameras.views]
+    held_out = params.val_views or params.test_views
+    views = arguments.views or [view for view in held_out if view in cameras.views]
     views = views or choose_views(cameras.views)
     if strangers := set(views) - set(cameras.views):
         raise SceneError(f"--views: no photo of {name} with a pose is view {min(strangers)}")

@@ -1,4 +1,4 @@
-"""A scene as the user brings it: photos, masks, and which views are held out."""
+"""A scene as the user brings it: photos and masks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.errors import SceneError
-from ovs3d.params import Split
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 """What Pillow, COLMAP and video tools all read."""
@@ -197,34 +196,6 @@ def read_masks(
             raise SceneError(f"{folder}: view {view} has its masks in {folders[view].name} already")
         folders[view] = folder
     return {view: _label_map(folders[view], labels, photos) for view in sorted(folders)}
-
-
-def split_views(
-    count: int, test_views: tuple[int, ...], split: Split
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Divide the views into those that are trained on and those that are scored.
-
-    Args:
-        count: number of photos.
-        test_views: view indices that are scored.
-        split: `held_out` keeps them out of training, `paper` trains on all views.
-
-    Returns:
-        Training views and test views, both sorted.
-
-    Raises:
-        SceneError: a test view does not exist, or no view is left to train on.
-    """
-    outside = [view for view in test_views if not 0 <= view < count]
-    if outside:
-        raise SceneError(
-            f"test_views names view {outside[0]}, but the {count} photos are views 0 to {count - 1}"
-        )
-    test = tuple(sorted(test_views))
-    train = tuple(view for view in range(count) if split == "paper" or view not in test)
-    if not train:
-        raise SceneError(f"test_views holds out all {count} photos; leave some to train on")
-    return train, test
 
 
 def stored_size(path: Path) -> tuple[int, int]:

@@ -148,7 +148,17 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "masks trained on": (
         edit_params("test_views: [4]", "test_views: []"),
         "error",
-        "views with masks would be trained on: 4; add them to test_views",
+        "views with masks would be trained on: 4; add them to test_views or val_views",
+    ),
+    "validation view lost": (
+        edit_params("val_views: []", "val_views: [15]"),
+        "error",
+        "val_views names view 15, but the 15 photos are views 0 to 14",
+    ),
+    "validation view in the test": (
+        edit_params("val_views: []", "val_views: [4]"),
+        "error",
+        r"scenes\.boxes\.val_views: view 4 is in test_views too",
     ),
     "test view lost": (
         edit_params("test_views: [4]", "test_views: [4, 15]"),
@@ -239,6 +249,13 @@ def test_every_phrase_that_is_too_long_is_told(
     code, lines = check(capsys)
     assert code == 1
     assert sum("is too long: with its prompt" in line for line in lines) == 3
+
+
+def test_masks_of_validation_views_are_held_out(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_params("val_views: []\n    test_views: [4]", "val_views: [4]\n    test_views: []")(project)
+    assert check(capsys)[0] == 0
 
 
 def test_a_full_disk_is_told(

@@ -52,9 +52,21 @@ def test_masks_come_along_and_their_views_are_held_out(
     made = files(project / "data/raw/boxes")
     assert made == files(scene_folder)
     entry = yaml.safe_load((project / "params.yaml").read_text())["scenes"]["boxes"]
+    assert entry["val_views"] == []
     assert entry["test_views"] == [1, 4]
     assert entry["preset"] == "tiny"
     assert entry["distill"] == {}
+
+
+def test_views_may_be_kept_for_validation(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--preset", "tiny", "--val-views", 4, 2)
+    assert new_scene("boxes", scene_folder, *words) == 0
+    params = load_scene_params(project / "params.yaml", "boxes")
+    assert (params.val_views, params.test_views) == ((2, 4), (1,))
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "validation views 2, 4 test views 1" in told
 
 
 def test_labels_may_come_from_a_file(project: Path, scene_folder: Path) -> None:
@@ -109,6 +121,10 @@ def test_a_video_becomes_a_scene(project: Path) -> None:
         (("new", "{photos}", "--labels", "x; y"), "commas separate names, not ';'"),
         (("new", "{photos}", "--labels", "x, " + "a " * 80), "is too long: with its prompt"),
         (("new", "{photos}", "--labels", "x,X"), "label 'X' is on name 1 already"),
+        (
+            ("new", "{photos}", "--labels", "x", "--val-views", "6"),
+            "val_views names view 6, but the 6 photos are views 0 to 5",
+        ),
         (("new", "{photos}", "--labels", "lost.txt"), "--labels lost.txt: no such file"),
         (
             ("new", "{photos}", "--labels", "x", "--preset", "huge"),

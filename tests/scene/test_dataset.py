@@ -1,6 +1,5 @@
-"""Photos, labels, masks and splits: what is read, and how a user's mistake is told."""
+"""Photos and masks: what is read, and how a user's mistake is told."""
 
-import re
 import struct
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from ovs3d.scene.dataset import (
     load_photo,
     open_photos,
     read_masks,
-    split_views,
 )
 from ovs3d.scene.sharpness import look_at_photo
 from tests.synthetic import LABELS, SyntheticScene
@@ -260,22 +258,3 @@ def test_read_masks_unreadable_file_is_an_error(tmp_path: Path, photos: Photos) 
     file.write_bytes(file.read_bytes()[:60])
     with pytest.raises(SceneError, match=r"apple\.png: cannot be read as an image"):
         read_masks(tmp_path / "masks", TWO_LABELS, photos)
-
-
-def test_split_views_holds_test_views_out() -> None:
-    assert split_views(5, (3, 1), "held_out") == ((0, 2, 4), (1, 3))
-
-
-def test_split_views_paper_trains_on_all() -> None:
-    assert split_views(4, (1,), "paper") == ((0, 1, 2, 3), (1,))
-
-
-def test_split_views_outside_view_is_an_error() -> None:
-    message = "test_views names view 5, but the 5 photos are views 0 to 4"
-    with pytest.raises(SceneError, match=re.escape(message)):
-        split_views(5, (1, 5), "paper")
-
-
-def test_split_views_must_leave_views_to_train_on() -> None:
-    with pytest.raises(SceneError, match="holds out all 2 photos"):
-        split_views(2, (0, 1), "held_out")
