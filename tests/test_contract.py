@@ -19,6 +19,7 @@ SOURCES = sorted(
     for folder in ("ovs3d", "stages", "tools", "tests", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 )
+PRESETS = ("tiny", "photos", "paper")
 HELD_OUT = ("val_views", "test_views")
 SHARED = {"seed", "device", "split", *(f"scenes.${{key}}.{name}" for name in HELD_OUT)}
 # Lower layers first; a module may import its own layer and those before it.
@@ -62,7 +63,7 @@ def test_one_word_in_five_places(stage: str) -> None:
     class_name = "".join(word.capitalize() for word in stage.split("_")) + "Params"
     assert (ROOT / "stages" / f"{stage}.py").is_file()
     assert params.Preset.model_fields[stage].annotation is getattr(params, class_name)
-    for preset in ("tiny", "paper"):
+    for preset in PRESETS:
         assert stage in PARAMS[preset]
     command = body(stage)["cmd"].split()
     assert command[:3] == ["python", "-m", f"stages.{stage}"]
@@ -108,7 +109,7 @@ def test_scores_of_test_views_are_no_metrics() -> None:
 
 def test_every_parameter_is_claimed_by_a_stage() -> None:
     claimed = {name.split(".")[0] for stage in STAGES for name in body(stage)["params"]}
-    presets = {entry["preset"] for entry in PARAMS["scenes"].values()} | {"tiny", "paper"}
+    presets = {entry["preset"] for entry in PARAMS["scenes"].values()} | {*PRESETS}
     # Memory changes how long it takes, not what comes out.
     assert set(PARAMS) - presets - claimed == {"memory_budget"}
     for preset in presets:

@@ -52,11 +52,20 @@ def test_every_scene_of_the_repo_loads(scene: str) -> None:
     assert list(params.test_views) == DOCUMENT["scenes"][scene]["test_views"]
 
 
-@pytest.mark.parametrize("preset", ["tiny", "paper"])
+@pytest.mark.parametrize("preset", ["tiny", "photos", "paper"])
 def test_every_preset_loads_as_it_is_written(preset: str, write: Write) -> None:
     path = write({"scenes.bench": entry(preset)})
     stages = load_scene_params(path, "bench").stages
     assert stages.model_dump(mode="json") == DOCUMENT[preset]
+
+
+def test_photos_differs_from_tiny_in_no_loss(write: Write) -> None:
+    """Their losses are in units that do not depend on the encoder."""
+    path = write({"scenes.bench": entry("photos")})
+    photos, tiny = (load_scene_params(path, name).stages for name in ("bench", "demo"))
+    assert photos.distill.model_dump(exclude={"downscale"}) == tiny.distill.model_dump(
+        exclude={"downscale"}
+    )
 
 
 def test_scene_names_keep_the_order_of_the_file(write: Write) -> None:

@@ -178,10 +178,8 @@ def check_downscales(name: str, photos: Photos, params: SceneParams, preset: Pre
         params: of the scene.
         preset: of the scene, without what it overrides.
     """
-    if params.preset != REAL_PHOTOS:
-        return
     sections = params.stages
-    fitting = fitting_downscales(preset, photos.width, photos.height)
+    fitting = fitting_downscales(params.preset, preset, photos.width, photos.height)
     overrides = [
         f"{section}: {{downscale: {wanted}}}"
         for section, wanted in fitting.items()

@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a line",
     )
     parser.add_argument("--format", choices=FORMATS, help="what SOURCE is (default: look at it)")
-    parser.add_argument("--preset", help="of params.yaml (default: the one for real photos)")
+    parser.add_argument("--preset", help=f"of params.yaml (default: {REAL_PHOTOS})")
     parser.add_argument(
         "--val-views",
         type=int,
@@ -194,9 +194,7 @@ def _labels(words: str | None, source: Source) -> tuple[Label, ...]:
 
 def _downscales(preset: str, params: Preset, photos: Photos) -> dict[str, float]:
     """Choose downscales for the size of the photos, where the preset's do not fit it."""
-    if preset != REAL_PHOTOS:
-        return {}
-    fitting = fitting_downscales(params, photos.width, photos.height)
+    fitting = fitting_downscales(preset, params, photos.width, photos.height)
     return {
         section: value
         for section, value in fitting.items()

@@ -30,12 +30,13 @@ def test_a_folder_of_photos_becomes_a_scene(
     assert {f"images/{k}": v for k, v in files(scene_folder / "images").items()} == made
     params = load_scene_params(project / "params.yaml", "garden")
     assert params.test_views == ()
-    # The preset is for photos forty times as wide.
+    assert params.preset == "photos"
+    # The preset is for photos sixteen times as wide.
     assert params.stages.distill.downscale == 1
     assert params.stages.render.downscale == 1
     told = capsys.readouterr().out
     assert "6, 96 x 72 pixels" in told
-    assert "paper" in told
+    assert "photos" in told
     assert "none, so no mIoU" in told
     assert "redrawn" not in told
     assert "ovs3d check garden, then dvc repro evaluate@garden render@garden" in told
@@ -67,6 +68,19 @@ def test_views_may_be_kept_for_validation(
     assert (params.val_views, params.test_views) == ((2, 4), (1,))
     told = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "validation views 2, 4 test views 1" in told
+
+
+def test_any_preset_of_the_file_can_be_taken(project: Path, scene_folder: Path) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    (project / "params.yaml").write_text(yaml.safe_dump({**params, "mine": params["tiny"]}))
+    for preset in ("mine", "paper"):
+        words = ("--labels", "a, b", "--preset", preset)
+        assert new_scene(preset, scene_folder / "images", *words) == 0
+        assert load_scene_params(project / "params.yaml", preset).preset == preset
+    entries = yaml.safe_load((project / "params.yaml").read_text())["scenes"]
+    # A preset that is made for no size of photos has the downscales that it has.
+    assert entries["mine"]["distill"] == {}
+    assert entries["paper"]["distill"] == {"downscale": 1}
 
 
 def test_labels_may_come_from_a_file(project: Path, scene_folder: Path) -> None:
