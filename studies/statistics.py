@@ -95,8 +95,8 @@ def dino_shared(share: float, sample: Sample, generator: torch.Generator) -> Cha
     (shared,) = _quiet_directions(sample.tokens, None, 1, generator)
 
     def move(tokens: Tensor, _: torch.Generator) -> Tensor:
-        moved = math.sqrt(1 - share) * normalize(tokens, dim=-1) + math.sqrt(share) * shared
-        return moved * _lengths(tokens)
+        own: Tensor = normalize(tokens, dim=-1)
+        return _lengths(tokens) * (math.sqrt(1 - share) * own + math.sqrt(share) * shared)
 
     return Change(tokens=move)
 
