@@ -79,20 +79,20 @@ def gap(sample: Sample, generator: torch.Generator) -> Change:
 
 def text(sample: Sample, generator: torch.Generator) -> Change:
     """Add a shared component to the texts, so that their mean cosine is 0.8."""
-    (shared,) = _quiet_directions(sample.windows, sample.text, 1, generator)
+    shared = _quiet_directions(sample.windows, sample.text, 1, generator)[0]
     return Change(text=normalize(sample.text + _shift(sample.text, _TEXT_COSINE) * shared, dim=-1))
 
 
 def windows(sample: Sample, generator: torch.Generator) -> Change:
     """Add a shared component to the windows, so that their mean cosine is 0.85."""
-    (shared,) = _quiet_directions(sample.windows, sample.text, 1, generator)
+    shared = _quiet_directions(sample.windows, sample.text, 1, generator)[0]
     shift = _shift(sample.windows, _WINDOW_COSINE)
     return Change(windows=lambda vectors, _: normalize(vectors + shift * shared, dim=-1))
 
 
 def dino_shared(share: float, sample: Sample, generator: torch.Generator) -> Change:
     """Give a share of every token's squared length to a component that all tokens have."""
-    (shared,) = _quiet_directions(sample.tokens, None, 1, generator)
+    shared = _quiet_directions(sample.tokens, None, 1, generator)[0]
 
     def move(tokens: Tensor, _: torch.Generator) -> Tensor:
         own: Tensor = normalize(tokens, dim=-1)
