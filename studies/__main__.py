@@ -42,7 +42,7 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
     failures = run_all(plan, list_tasks(rows, scenes, seeds), arguments.jobs)
     console = plain_console()
     for failure in failures:
-        console.print(f"failed: {failure.task.name}: {failure.reason}")
+        console.print(f"failed: {failure.task}: {failure.reason}")
     summaries = summarise(plan, scenes, seeds)
     run = Run(command, _commit(), plan.preset, plan.views, seeds)
     out = arguments.out or (arguments.work if arguments.views == "val" else Path("docs"))

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ovs3d.distill.bank import DistillInputs
 from ovs3d.errors import ParamsError
 from ovs3d.params import did_you_mean
-from studies import distilled, statistics
-from studies.baselines import clip_2d
+from studies import distilled, oracle, statistics
+from studies.baselines import clip_2d, ffd, lerf, lifting, semantic
 from studies.case import Case, LabelMaps
 from studies.scenes import Scene
 from studies.variants import ABLATIONS, FULL, Variant
@@ -69,6 +70,40 @@ _CLIP_2D = (
     _clip_2d("clip_2d_small", "the same, smallest windows alone", scale=2),
     _clip_2d("clip_2d_stretched", "the same, each label stretched to [0, 1]", normalise=True),
 )
+
+
+def _baseline(name: str, text: str, label: Callable[[Case], LabelMaps]) -> Row:
+    code = (
+        _file(f"baselines/{name}.py"),
+        _file("baselines/training.py"),
+        Path("ovs3d/distill/bank.py"),
+    )
+    return Row(name, "baselines", text, label, ("evaluate",), code)
+
+
+def _oracle(name: str, text: str, change: Callable[[Case], DistillInputs]) -> Row:
+    label = partial(distilled.changed, change)
+    return Row(name, "oracles", text, label, files=(_file("oracle.py"), _file("stores.py")))
+
+
+_BASELINES = (
+    _baseline("lifting", "windows averaged in voxels, no training", lifting.label_maps),
+    _baseline("lerf", "LERF: all scales, DINO, relevancy against common words", lerf.label_maps),
+    _baseline("ffd", "FFD: the middle scale and DINO in one volume", ffd.label_maps),
+    _baseline("semantic", "Semantic-NeRF: trained on true label maps", semantic.label_maps),
+)
+_ORACLES = (
+    _oracle("true_windows", "windows: mean text of their true labels", oracle.true_windows),
+    _oracle("one_hot_windows", "windows and texts: codes of the labels", oracle.one_hot_windows),
+    Row(
+        "true_poses",
+        "oracles",
+        "cameras: the true ones",
+        distilled.label_maps,
+        files=(_file("oracle.py"),),
+        scene=oracle.true_poses,
+    ),
+)
 _STATISTICS = tuple(
     Row(
         name,
@@ -84,8 +119,10 @@ ROWS: Mapping[str, Row] = {
     for row in (
         _variant(FULL, "test"),
         *_CLIP_2D,
+        *_BASELINES,
         *(_variant(variant, "ablations") for variant in ABLATIONS),
         *_STATISTICS,
+        *_ORACLES,
     )
 }
 

@@ -8,10 +8,11 @@ import multiprocessing
 import os
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -33,7 +34,6 @@ from studies.rows import ROWS, Row
 from studies.scenes import Scene
 from studies.scoring import score
 from studies.settings import make_params
-from studies.variants import FULL
 
 _UPSTREAM = ("poses", "clip_features", "dino_features", "reconstruct")
 
@@ -57,29 +57,29 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """A row to measure on a scene with a seed; without a row, what all rows share is made."""
+    """A row to measure on a scene with a seed."""
 
     scene: Scene
-    row: str | None
+    row: str
     seed: int
 
     @property
     def name(self) -> str:
         """How to call it in messages."""
-        return f"{self.row or 'products'} of {self.scene.name}, seed {self.seed}"
+        return f"{self.row} of {self.scene.name}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that ended in an error."""
+    """What ended in an error, and in which."""
 
-    task: Task
+    task: str
     reason: str
 
 
 def result_file(plan: Plan, task: Task) -> Path:
     """Return where the result of a row is once it is finished."""
-    row, scene = ROWS[task.row or FULL.name], task.scene
+    row, scene = ROWS[task.row], task.scene
     content = [
         _preset(plan.preset),
         {**plan.settings, **row.overrides},
@@ -115,43 +115,47 @@ def run_all(plan: Plan, tasks: Sequence[Task], jobs: int) -> list[Failure]:
     Returns:
         What went wrong; everything else is finished.
     """
-    waiting = [task for task in tasks if not result_file(plan, task).is_file()]
-    shared = {(task.scene.name, task.seed): Task(task.scene, None, task.seed) for task in waiting}
-    # The products first, so that no worker waits for another one that is making them.
-    todo = [*shared.values(), *waiting]
-    failures = []
-    if not todo:
-        return []
+    targets = {task: result_file(plan, task) for task in tasks}
+    waiting = [task for task, target in targets.items() if not target.is_file()]
+    # In order and without repetition.
+    shared = list(dict.fromkeys((task.scene, task.seed) for task in waiting))
+    failures: list[Failure] = []
+    if not waiting:
+        return failures
     with (
-        progress("studies", len(todo), "tasks") as advance,
-        _workers(plan, min(jobs, len(todo))) as pool,
+        progress("studies", len(shared) + len(waiting), "tasks") as advance,
+        _workers(plan, jobs) as pool,
     ):
-        running = {pool.submit(run_task, plan, task): task for task in todo}
+        # First what all rows share, so that no worker waits for another one that is making it.
+        running = {
+            pool.submit(make_products, plan, scene, seed): f"products of {scene.name}, seed {seed}"
+            for scene, seed in shared
+        }
+        running |= {pool.submit(run_task, plan, task, targets[task]): task.name for task in waiting}
         for future in as_completed(running):
-            task = running[future]
-            if reason := _reason(future):
-                failures.append(Failure(task, reason))
-            advance(1, note=task.name)
+            error = future.exception()
+            if error is not None:
+                failures.append(
+                    Failure(running[future], f"{type(error).__name__}: {one_line(error)}")
+                )
+            advance(1, note=running[future])
     return failures
 
 
-def run_task(plan: Plan, task: Task) -> None:
-    """Make what a task stands for, unless another process has."""
-    try:
-        target = result_file(plan, task)
-        out = plan.work / "running" / task.scene.name / target.stem
-        if task.row is None:
-            params = make_params(
-                task.scene, plan.preset, plan.settings, task.seed, out / "params.yaml"
-            )
-            Products(task.scene, plan.work).arguments(params, out)
-            return
-        with locked(out):
-            if not target.is_file():
-                _measure(plan, task, ROWS[task.row], target, out)
-    except Exception:
-        traceback.print_exc()
-        raise
+def make_products(plan: Plan, scene: Scene, seed: int) -> None:
+    """Run the stages up to the field, unless that is done."""
+    file = plan.work / "running" / scene.name / f"products-{seed}.yaml"
+    with _logged():
+        params = make_params(scene, plan.preset, plan.settings, seed, file)
+        Products(scene, plan.work).arguments(params, file.parent)
+
+
+def run_task(plan: Plan, task: Task, target: Path) -> None:
+    """Measure a row and write its result, unless another process has."""
+    out = plan.work / "running" / task.scene.name / target.stem
+    with _logged(), locked(out):
+        if not target.is_file():
+            _measure(plan, task, ROWS[task.row], target, out)
 
 
 def _measure(plan: Plan, task: Task, row: Row, target: Path, out: Path) -> None:
@@ -189,13 +193,27 @@ def _workers(plan: Plan, jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Print the whole error to the worker's log; the parent tells it in one line."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise
+
+
 def _start_worker(log: Path) -> None:
     """Give a worker one thread, and a file for what the stages print."""
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     log.mkdir(parents=True, exist_ok=True)
     sys.stdout = sys.stderr = (log / f"{os.getpid()}.txt").open("a", buffering=1)
 
 
-def _reason(future: Future[None]) -> str | None:
-    error = future.exception()
-    return None if error is None else f"{type(error).__name__}: {one_line(error)}"
+def _end_with_parent() -> None:
+    """End the worker when the parent is killed: nobody would see to the rest of its work."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

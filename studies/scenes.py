@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from ovs3d.errors import SceneError
 
 SUITE_FILE = "suite.json"
@@ -46,6 +50,18 @@ class Scene:
     def held_out(self) -> tuple[int, ...]:
         """Views that no training sees: all that have masks."""
         return tuple(sorted({*self.val_views, *self.test_views}))
+
+    def label_map(self, view: int) -> NDArray[np.uint8]:
+        """Return the true label map [H, W] of a view: line in the file of labels, from 1.
+
+        Raises:
+            SceneError: the scene comes without it.
+        """
+        file = self.folder / "truth" / "labels" / f"{view:03d}.png"
+        if not file.is_file():
+            raise SceneError(f"{file}: no such file; this row needs the true label maps")
+        with Image.open(file) as image:
+            return np.asarray(image)
 
     def scored(self, views: str) -> tuple[int, ...]:
         """Return the views to score.
