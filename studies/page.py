@@ -83,7 +83,7 @@ def _section(group: str, summaries: Mapping[str, Summary]) -> str:
     title, text = _SECTIONS[group]
     full = summaries.get(FULL.name)
     names = [*([FULL.name] if full else []), *rows]
-    head = ("row", "", "mIoU", "loss", "worst scene", "seconds a scene")
+    head = ("row", "", "mIoU", "loss", "worst scene", "CPU seconds a scene")
     body = []
     for name in names:
         each = summaries[name]

@@ -23,7 +23,7 @@ class Summary:
     Attributes:
         scores: scene -> mIoU per seed.
         accuracies: scene -> accuracy per seed.
-        seconds: mean time of the row itself, without what rows share.
+        seconds: mean CPU time of the row itself, without what rows share.
     """
 
     scores: Mapping[str, Sequence[float]]
@@ -116,9 +116,10 @@ def to_json(
         if full is not None:
             for name, each in own.items():
                 rows[name]["loss"] = _rounded(full.mean - each.mean)
-        if group == "statistics" and rows and full is not None:
-            worst = max(row["loss"] for row in rows.values())
-            results[group] = {"worst_loss": worst, "rows": rows}
+        if group == "statistics" and rows:
+            losses = [row["loss"] for row in rows.values() if "loss" in row]
+            worst = {"worst_loss": max(losses)} if losses else {}
+            results[group] = {**worst, "rows": rows}
         elif rows:
             results[group] = rows
     return results

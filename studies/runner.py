@@ -69,6 +69,10 @@ class Task:
         return f"{self.row} of {self.scene.name}, seed {self.seed}"
 
 
+Shared = tuple[Scene, int]
+"""A scene and a seed, whose products all rows share."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """What ended in an error, and in which."""
@@ -104,6 +108,26 @@ def list_tasks(rows: Sequence[Row], scenes: Sequence[Scene], seeds: Sequence[int
     ]
 
 
+def in_order(tasks: Sequence[Task], jobs: int) -> list[Task | Shared]:
+    """Put before the rows what they share, so early that no worker waits for another one's.
+
+    Args:
+        tasks: of rows.
+        jobs: number of workers.
+
+    Returns:
+        Tasks, and for each of their scenes and seeds that pair.
+    """
+    groups: dict[Shared, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault((task.scene, task.seed), []).append(task)
+    ahead = list(groups)
+    order: list[Task | Shared] = [*ahead[:jobs]]
+    for number, rows in enumerate(groups.values(), start=jobs):
+        order += [*ahead[number : number + 1], *rows]
+    return order
+
+
 def run_all(plan: Plan, tasks: Sequence[Task], jobs: int) -> list[Failure]:
     """Run the tasks that are not finished, in worker processes with one thread of torch each.
 
@@ -117,28 +141,26 @@ def run_all(plan: Plan, tasks: Sequence[Task], jobs: int) -> list[Failure]:
     """
     targets = {task: result_file(plan, task) for task in tasks}
     waiting = [task for task, target in targets.items() if not target.is_file()]
-    # In order and without repetition.
-    shared = list(dict.fromkeys((task.scene, task.seed) for task in waiting))
     failures: list[Failure] = []
     if not waiting:
         return failures
+    order = in_order(waiting, jobs)
     with (
-        progress("studies", len(shared) + len(waiting), "tasks") as advance,
+        progress("studies", len(order), "tasks") as advance,
         _workers(plan, jobs) as pool,
     ):
-        # First what all rows share, so that no worker waits for another one that is making it.
         running = {
-            pool.submit(make_products, plan, scene, seed): f"products of {scene.name}, seed {seed}"
-            for scene, seed in shared
+            pool.submit(run_task, plan, step, targets[step])
+            if isinstance(step, Task)
+            else pool.submit(make_products, plan, *step): step
+            for step in order
         }
-        running |= {pool.submit(run_task, plan, task, targets[task]): task.name for task in waiting}
         for future in as_completed(running):
-            error = future.exception()
+            step, error = running[future], future.exception()
+            name = step.name if isinstance(step, Task) else f"products of {step[0].name}"
             if error is not None:
-                failures.append(
-                    Failure(running[future], f"{type(error).__name__}: {one_line(error)}")
-                )
-            advance(1, note=running[future])
+                failures.append(Failure(name, f"{type(error).__name__}: {one_line(error)}"))
+            advance(1, note=name)
     return failures
 
 
@@ -165,9 +187,9 @@ def _measure(plan: Plan, task: Task, row: Row, target: Path, out: Path) -> None:
     arguments = Products(scene, plan.work).arguments(params, out)
     inputs = gather_inputs(arguments, params)
     case = Case(scene, params, arguments, inputs, scene.scored(plan.views))
-    started = time.monotonic()
+    started = time.process_time()
     maps = row.label(case)
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
     pictures = target.with_suffix("")
     pictures.mkdir(parents=True, exist_ok=True)
     for view, label_map in maps.items():

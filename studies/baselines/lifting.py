@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool3d
 
 from ovs3d.field.render import RaySamples, composite
 from ovs3d.scene.space import Grid
@@ -33,12 +34,25 @@ def label_maps(case: Case) -> LabelMaps:
         values = torch.cat((scores, torch.ones_like(scores[:, :1])), dim=1)
         weighted = values[samples.rows] * samples.weights[:, None]
         sums.index_add_(0, _voxels(samples.points, cells), weighted)
+    sums = _filled(sums, cells)
     means = sums[:, :-1] / sums[:, -1:].clamp_min(_TINY)
 
     def render(samples: RaySamples) -> Tensor:
         return composite(means[_voxels(samples.points, cells)], samples.weights, samples.offsets)
 
     return {view: best_labels(case, scores) for view, scores in render_views(case, render)}
+
+
+def _filled(sums: Tensor, cells: Grid) -> Tensor:
+    """Give voxels that no training ray reached what their neighbours have.
+
+    Args:
+        sums: [voxels, C + 1], the sum of weights last.
+        cells: voxels along each axis.
+    """
+    layers = sums.T.reshape(1, -1, *cells)
+    around = avg_pool3d(layers, kernel_size=3, stride=1, padding=1).flatten(2)[0].T
+    return torch.where(sums[:, -1:] > 0, sums, around)
 
 
 def _voxels(points: Tensor, cells: Grid) -> Tensor:
