@@ -16,7 +16,7 @@ SCENE_STAGES = [name for name in STAGES if name != "summarize"]
 LIBRARY = sorted(path.relative_to(ROOT) for path in (ROOT / "ovs3d").rglob("*.py"))
 SOURCES = sorted(
     path.relative_to(ROOT)
-    for folder in ("ovs3d", "stages", "tools", "tests", "benchmarks")
+    for folder in ("ovs3d", "stages", "tools", "tests", "benchmarks", "studies")
     for path in (ROOT / folder).rglob("*.py")
 )
 PRESETS = ("tiny", "photos", "paper")
@@ -84,7 +84,8 @@ def test_stage_depends_on_its_section_and_its_override(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", SCENE_STAGES)
 def test_stage_lists_every_parameter_that_its_script_reads(stage: str) -> None:
-    script = (ROOT / "stages" / f"{stage}.py").read_text()
+    files = (file for file in closure(Path("stages", f"{stage}.py")) if file.parts[0] == "stages")
+    script = "".join((ROOT / file).read_text() for file in files)
     listed = body(stage)["params"]
     shared = set(re.findall(r"params\.(seed|device|split|val_views|test_views)\b", script))
     names = {f"scenes.${{key}}.{name}" if name in HELD_OUT else name for name in shared}
