@@ -16,6 +16,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Views = tuple[Annotated[int, Field(ge=0)], ...]
+"""Indices of photos, sorted by name."""
 Ranks = tuple[PositiveInt, PositiveInt, PositiveInt]
 Device = Literal["auto", "cpu", "cuda"]
 Split = Literal["held_out", "paper"]
@@ -179,7 +181,7 @@ class DistillParams(Section):
 
 
 class EvaluateParams(Section):
-    """Scoring of rendered test views."""
+    """Scoring of rendered views."""
 
     downscale: PositiveInt
 
@@ -219,7 +221,9 @@ class SceneEntry(Section):
     """A scene: its preset, its held-out views and its overrides, section by section."""
 
     preset: str
-    test_views: tuple[Annotated[int, Field(ge=0)], ...]
+    val_views: Views
+    """Their scores steer choices; a scene without them is scored on its test views."""
+    test_views: Views
     poses: dict[str, Any]
     clip_features: dict[str, Any]
     dino_features: dict[str, Any]
@@ -230,8 +234,15 @@ class SceneEntry(Section):
 
     @model_validator(mode="after")
     def _distinct_views(self) -> "SceneEntry":
-        if len(set(self.test_views)) != len(self.test_views):
-            raise ValueError("test_views: names a view twice")
+        for key in ("val_views", "test_views"):
+            views = getattr(self, key)
+            if len(set(views)) != len(views):
+                raise ValueError(f"{key}: names a view twice")
+        if both := set(self.val_views) & set(self.test_views):
+            raise ValueError(
+                f"val_views: view {min(both)} is in test_views too; a view that steers choices "
+                "cannot report them"
+            )
         return self
 
 
@@ -244,7 +255,8 @@ class SceneParams(Section):
     split: Split
     preset: str
     """Name of what `stages` holds where the scene overrides nothing."""
-    test_views: tuple[int, ...]
+    val_views: Views
+    test_views: Views
     stages: Preset
 
 
@@ -280,8 +292,8 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
     }
     shared = {key: document[key] for key in _SHARED_KEYS if key in document}
     stages = _validate(Preset, merged, f"{path}: scenes.{scene}")
-    own = {"preset": entry.preset, "test_views": entry.test_views, "stages": stages}
-    return _validate(SceneParams, {**shared, **own}, f"{path}: ")
+    own = entry.model_dump(include={"preset", "val_views", "test_views"})
+    return _validate(SceneParams, {**shared, **own, "stages": stages}, f"{path}: ")
 
 
 def load_preset(path: Path, name: str) -> Preset:

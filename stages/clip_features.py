@@ -8,7 +8,8 @@ from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract_clip import extract_clip
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
-from ovs3d.scene.dataset import open_photos, split_views
+from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.views import split_views
 from stages._run import run
 
 STORE = "clip.zarr"
@@ -18,7 +19,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     """Run the stage on parsed arguments."""
     cluster = Cluster.from_environment(params.device)
     photos = open_photos(arguments.images)
-    train_views, _ = split_views(len(photos), params.test_views, params.split)
+    views = split_views(len(photos), params.val_views, params.test_views, params.split)
     report = extract_clip(
         photos,
         params.stages.clip_features,
@@ -26,7 +27,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         resolve_device("cpu" if cluster else params.device),
         arguments.out / STORE,
         cluster,
-        train_views,
+        views.train,
     )
     summary_table(f"CLIP features of {arguments.scene}", report.rows())
 

@@ -3,49 +3,32 @@
 import argparse
 import sys
 
-from ovs3d.device import resolve_device
 from ovs3d.distill.bank import DistillInputs
 from ovs3d.distill.model import save_segmentation
 from ovs3d.distill.train import distill
-from ovs3d.features.clip import load_clip
-from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field.checkpoint import load_field
 from ovs3d.files import digest, write_csv
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.resume import Checkpoint
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos, read_labels, split_views
-from ovs3d.spill import Spill
+from stages._inputs import gather_inputs
 from stages._run import run
-
-PATHS = ("images", "classes", "poses", "clip_features", "dino_features", "reconstruct", "out")
 
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     """Run the stage on parsed arguments."""
-    device = resolve_device(params.device)
-    cameras_file = arguments.poses / "cameras.json"
+    train(gather_inputs(arguments, params), arguments, params)
+
+
+def train(inputs: DistillInputs, arguments: argparse.Namespace, params: SceneParams) -> None:
+    """Distil the inputs into the field and write what the stage writes."""
+    device, own, views = inputs.text.device, params.stages.distill, inputs.train_views
     field_file = arguments.reconstruct / "field.safetensors"
-    photos = open_photos(arguments.images)
-    labels = read_labels(arguments.classes)
-    train_views, _ = split_views(len(photos), params.test_views, params.split)
-    clip_params, own = params.stages.clip_features, params.stages.distill
-    encoder = load_clip(clip_params.model, clip_params.weights, device)
-    inputs = DistillInputs(
-        photos=photos,
-        cameras=load_cameras(cameras_file),
-        train_views=train_views,
-        clip=FeatureStore.open(arguments.clip_features / "clip.zarr").made_by(encoder.digest),
-        dino=TokenStore.open(arguments.dino_features / "dino.zarr"),
-        labels=labels,
-        text=encoder.encode_text(labels, own.templates).to(device),
-        spill=Spill(device, params.memory_budget, arguments.out),
-    )
+    files = [*inputs.photos.paths, arguments.poses / "cameras.json", field_file]
     made_from = {
-        "files": [digest(file) for file in (*photos.paths, cameras_file, field_file)],
-        "features": [encoder.digest, inputs.clip.fingerprint, inputs.dino.fingerprint],
-        "params": [own.model_dump(mode="json"), labels, train_views, params.seed, device.type],
+        "files": [digest(file) for file in files],
+        "features": [inputs.clip.fingerprint, inputs.dino.fingerprint, inputs.text.tolist()],
+        "params": [own.model_dump(mode="json"), inputs.labels, views, params.seed, device.type],
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
     field = load_field(field_file, device)
@@ -57,4 +40,5 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main, __doc__, paths=PATHS))
+    paths = ("images", "classes", "poses", "clip_features", "dino_features", "reconstruct", "out")
+    sys.exit(run(main, __doc__, paths=paths))

@@ -1,15 +1,17 @@
-"""Score a segmentation on the test views of a scene: mIoU, accuracy, PSNR, SSIM, and pictures."""
+"""Score a segmentation on the held-out views of a scene: mIoU, accuracy, PSNR, SSIM, pictures."""
 
 import argparse
 import sys
 
 from ovs3d.device import resolve_device
 from ovs3d.distill.model import load_segmentation
-from ovs3d.evaluation.report import TestScene, choose_test_views, evaluate_scene
+from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
+from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos, read_masks, split_views
+from ovs3d.scene.dataset import open_photos, read_masks
+from ovs3d.scene.views import split_views
 from stages._run import run
 
 
@@ -20,11 +22,11 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     cameras = load_cameras(arguments.poses / "cameras.json")
     model = load_segmentation(arguments.distill / "segmentation.safetensors", device)
     masks = read_masks(arguments.segmentations, model.labels, photos)
-    _, test_views = split_views(len(photos), params.test_views, params.split)
-    test = choose_test_views(test_views, masks.keys(), cameras.views, params.split)
+    split = split_views(len(photos), params.val_views, params.test_views, params.split)
+    views = choose_views(split.val, split.test, masks.keys(), cameras.views, params.split)
     metrics = evaluate_scene(
         model,
-        TestScene(photos, cameras, masks, test),
+        EvaluationInputs(photos, cameras, masks, views),
         params.stages.clip_features.window_divisors,
         params.stages.evaluate.downscale,
         device,
@@ -33,10 +35,8 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     numbers = {name: value for name, value in metrics.items() if isinstance(value, float)}
     per_class = {f"iou of {label}": iou for label, iou in metrics["per_class"].items()}
     scored = {"scored on": metrics["protocol"]["text"]}
-    pictures = {"pictures": arguments.out / "overlays"}
-    summary_table(
-        f"evaluation of {arguments.scene}", {**numbers, **per_class, **scored, **pictures}
-    )
+    files = {"pictures": arguments.out / "overlays", "test scores": arguments.out / "test.json"}
+    summary_table(f"evaluation of {arguments.scene}", {**numbers, **per_class, **scored, **files})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from ovs3d.reconstruct.train import train_field
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.bounds import bounded_by
 from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos, split_views
+from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.views import split_views
 from stages._run import run
 
 
@@ -22,21 +23,21 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     keep_freed_memory()
     device = resolve_device(params.device)
     photos = open_photos(arguments.images)
-    train_views, test_views = split_views(len(photos), params.test_views, params.split)
+    views = split_views(len(photos), params.val_views, params.test_views, params.split)
     all_cameras = load_cameras(arguments.poses / "cameras.json")
-    cameras = bounded_by(all_cameras, arguments.poses, train_views)
+    cameras = bounded_by(all_cameras, arguments.poses, views.train)
     bounds = (cameras.near, cameras.far, cameras.points_min.tolist(), cameras.points_max.tolist())
     own = params.stages.reconstruct
     files = [*photos.paths, arguments.poses / "cameras.json"]
     made_from = {
         "files": [digest(file) for file in files],
-        "scene": [train_views, bounds, params.seed, device.type],
+        "scene": [views.train, bounds, params.seed, device.type],
         "params": own.model_dump(mode="json"),
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
-    field, history = train_field(photos, cameras, train_views, own, params.seed, device, checkpoint)
+    field, history = train_field(photos, cameras, views.train, own, params.seed, device, checkpoint)
     metrics = score_field(
-        field, photos, cameras, test_views, own.downscale, arguments.out / "views"
+        field, photos, cameras, views.scored, own.downscale, arguments.out / "views"
     )
     save_field(arguments.out / "field.safetensors", field)
     write_csv(arguments.out / "loss.csv", history)

@@ -17,12 +17,12 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     device = resolve_device(params.device)
     cameras = load_cameras(arguments.poses / "cameras.json")
     model = load_segmentation(arguments.distill / "segmentation.safetensors", device)
-    test_views = [view for view in cameras.views if view in params.test_views]
+    held_out = {*params.val_views, *params.test_views}
     report = export_scene(
         model,
         cameras,
         # A scene that holds out nothing gets a label map of every photo.
-        test_views or cameras.views,
+        [view for view in cameras.views if view in held_out] or cameras.views,
         params.stages.render,
         device,
         arguments.out,

@@ -16,10 +16,12 @@ SCENE_STAGES = [name for name in STAGES if name != "summarize"]
 LIBRARY = sorted(path.relative_to(ROOT) for path in (ROOT / "ovs3d").rglob("*.py"))
 SOURCES = sorted(
     path.relative_to(ROOT)
-    for folder in ("ovs3d", "stages", "tools", "tests", "benchmarks")
+    for folder in ("ovs3d", "stages", "tools", "tests", "benchmarks", "studies")
     for path in (ROOT / folder).rglob("*.py")
 )
-SHARED = {"seed", "device", "split", "scenes.${key}.test_views"}
+PRESETS = ("tiny", "photos", "paper")
+HELD_OUT = ("val_views", "test_views")
+SHARED = {"seed", "device", "split", *(f"scenes.${{key}}.{name}" for name in HELD_OUT)}
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
     ("errors", "files", "device", "progress", "params", "resume", "spill"),
@@ -61,7 +63,7 @@ def test_one_word_in_five_places(stage: str) -> None:
     class_name = "".join(word.capitalize() for word in stage.split("_")) + "Params"
     assert (ROOT / "stages" / f"{stage}.py").is_file()
     assert params.Preset.model_fields[stage].annotation is getattr(params, class_name)
-    for preset in ("tiny", "paper"):
+    for preset in PRESETS:
         assert stage in PARAMS[preset]
     command = body(stage)["cmd"].split()
     assert command[:3] == ["python", "-m", f"stages.{stage}"]
@@ -82,19 +84,33 @@ def test_stage_depends_on_its_section_and_its_override(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", SCENE_STAGES)
 def test_stage_lists_every_parameter_that_its_script_reads(stage: str) -> None:
-    script = (ROOT / "stages" / f"{stage}.py").read_text()
+    files = (file for file in closure(Path("stages", f"{stage}.py")) if file.parts[0] == "stages")
+    script = "".join((ROOT / file).read_text() for file in files)
     listed = body(stage)["params"]
-    shared = set(re.findall(r"params\.(seed|device|split|test_views)\b", script))
-    names = {f"scenes.${{key}}.{name}" if name == "test_views" else name for name in shared}
+    shared = set(re.findall(r"params\.(seed|device|split|val_views|test_views)\b", script))
+    names = {f"scenes.${{key}}.{name}" if name in HELD_OUT else name for name in shared}
     assert names == {name for name in listed if "{item" not in name and name in names | SHARED}
     for section in set(re.findall(r"params\.stages\.(\w+)", script)):
         assert any(name.startswith(f"${{item.preset}}.{section}") for name in listed)
         assert f"scenes.${{key}}.{section}" in listed
 
 
+@pytest.mark.parametrize("stage", SCENE_STAGES)
+def test_whoever_reads_one_list_of_held_out_views_reads_both(stage: str) -> None:
+    listed = {f"scenes.${{key}}.{name}" for name in HELD_OUT} & set(body(stage)["params"])
+    assert len(listed) in (0, len(HELD_OUT))
+
+
+def test_scores_of_test_views_are_no_metrics() -> None:
+    """`dvc exp show` and `dvc metrics diff` show all metrics, so that one would choose by them."""
+    evaluate = body("evaluate")
+    assert {"data/evaluate/${key}/test.json": {"cache": False}} in evaluate["outs"]
+    assert not any("test.json" in str(evaluate[kind]) for kind in ("metrics", "plots"))
+
+
 def test_every_parameter_is_claimed_by_a_stage() -> None:
     claimed = {name.split(".")[0] for stage in STAGES for name in body(stage)["params"]}
-    presets = {entry["preset"] for entry in PARAMS["scenes"].values()} | {"tiny", "paper"}
+    presets = {entry["preset"] for entry in PARAMS["scenes"].values()} | {*PRESETS}
     # Memory changes how long it takes, not what comes out.
     assert set(PARAMS) - presets - claimed == {"memory_budget"}
     for preset in presets:

@@ -41,21 +41,31 @@ def write(tmp_path: Path) -> Write:
 def entry(preset: str, **sections: dict[str, Any]) -> dict[str, Any]:
     """Return a scene's entry with empty sections unless given."""
     empty: dict[str, Any] = {name: {} for name in Preset.model_fields}
-    return {"preset": preset, "test_views": [], **empty, **sections}
+    return {"preset": preset, "val_views": [], "test_views": [], **empty, **sections}
 
 
 @pytest.mark.parametrize("scene", DOCUMENT["scenes"])
 def test_every_scene_of_the_repo_loads(scene: str) -> None:
     params = load_scene_params(PARAMS_FILE, scene)
     assert params.seed == DOCUMENT["seed"]
+    assert list(params.val_views) == DOCUMENT["scenes"][scene]["val_views"]
     assert list(params.test_views) == DOCUMENT["scenes"][scene]["test_views"]
 
 
-@pytest.mark.parametrize("preset", ["tiny", "paper"])
+@pytest.mark.parametrize("preset", ["tiny", "photos", "paper"])
 def test_every_preset_loads_as_it_is_written(preset: str, write: Write) -> None:
     path = write({"scenes.bench": entry(preset)})
     stages = load_scene_params(path, "bench").stages
     assert stages.model_dump(mode="json") == DOCUMENT[preset]
+
+
+def test_photos_differs_from_tiny_in_no_loss(write: Write) -> None:
+    """Their losses are in units that do not depend on the encoder."""
+    path = write({"scenes.bench": entry("photos")})
+    photos, tiny = (load_scene_params(path, name).stages for name in ("bench", "demo"))
+    assert photos.distill.model_dump(exclude={"downscale"}) == tiny.distill.model_dump(
+        exclude={"downscale"}
+    )
 
 
 def test_scene_names_keep_the_order_of_the_file(write: Write) -> None:
@@ -186,6 +196,19 @@ def test_params_cannot_be_changed_after_loading() -> None:
             {"scenes.demo.test_views": [2, 2]},
             r"scenes\.demo\.test_views: names a view twice$",
             id="test view twice",
+        ),
+        pytest.param(
+            {"scenes.demo.val_views": [3, 5, 3]},
+            r"scenes\.demo\.val_views: names a view twice$",
+            id="validation view twice",
+        ),
+        pytest.param(
+            {"scenes.demo.val_views": [3, 8]},
+            r"scenes\.demo\.val_views: view 8 is in test_views too; a view that steers choices",
+            id="validation view in the test",
+        ),
+        pytest.param(
+            {"scenes.demo.val_views": None}, r"scenes\.demo\.val_views: missing", id="no val_views"
         ),
         pytest.param(
             {"scenes.demo.test_views": [-1]}, r"scenes\.demo\.test_views\.0: .*-1", id="test view"

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import SCENE, TEST_VIEWS, read_params, run, stages_run, write_params
+from tests.project import (
+    SCENE,
+    TEST_VIEWS,
+    VAL_VIEWS,
+    read_params,
+    run,
+    stages_run,
+    write_params,
+)
 
 AFTER_DISTILL = [f"{stage}@{SCENE}" for stage in ("distill", "evaluate", "render")]
 
@@ -34,8 +42,21 @@ def test_every_stage_leaves_its_outputs(project: Path) -> None:
         assert (data / path).is_file(), path
     metrics = json.loads((data / "evaluate" / SCENE / "metrics.json").read_text())
     assert {"miou", "accuracy", "psnr", "ssim", "per_class", "per_view", "protocol"} <= set(metrics)
-    assert {int(view) for view in metrics["per_view"]} == set(TEST_VIEWS)
+    assert {int(view) for view in metrics["per_view"]} == set(VAL_VIEWS)
     assert 0 <= metrics["miou"] <= 1
+    test = json.loads((data / "evaluate" / SCENE / "test.json").read_text())
+    assert {int(view) for view in test["per_view"]} == set(TEST_VIEWS)
+    field = json.loads((data / "reconstruct" / SCENE / "metrics.json").read_text())
+    assert {int(view) for view in field["per_view"]} == set(VAL_VIEWS)
+
+
+def test_dvc_compares_experiments_by_the_validation_views_alone(project: Path) -> None:
+    shown = run(project, "dvc", "metrics", "show", "--json")
+    [found] = json.loads(shown).values()
+    for stage in ("reconstruct", "evaluate"):
+        content = found["data"][f"data/{stage}/{SCENE}/metrics.json"]["data"]
+        assert set(content["per_view"]) == {str(view) for view in VAL_VIEWS}
+    assert f"data/evaluate/{SCENE}/test.json" not in found["data"]
 
 
 def test_second_repro_does_nothing(project: Path) -> None:
@@ -52,7 +73,10 @@ def test_a_loss_weight_reruns_distillation_and_what_follows(project: Path) -> No
 def test_other_labels_rerun_distillation_and_what_follows(project: Path) -> None:
     segmentations = project / "data" / "raw" / SCENE / "segmentations"
     classes = segmentations / "classes.txt"
-    classes.write_text(classes.read_text() + "giraffe\n")
+    lines = classes.read_text().splitlines()
+    # The last one gets phrases of its own; its name, and that of its masks, stays.
+    lines[-1] += f" = {lines[-1]} | background"
+    classes.write_text("\n".join([*lines, "giraffe"]))
     assert sorted(stages_run(run(project, "dvc", "repro"))) == [*AFTER_DISTILL, "summarize"]
 
 

@@ -20,7 +20,8 @@ from ovs3d.apps.labels import try_labels
 from ovs3d.distill.model import Segmentation, load_segmentation, save_segmentation
 from ovs3d.distill.train import DistillInputs, distill
 from ovs3d.evaluation.heldout import score_field
-from ovs3d.evaluation.report import TestScene, choose_test_views, evaluate_scene
+from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
+from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field import render
 from ovs3d.field.checkpoint import load_field, save_field
@@ -170,8 +171,8 @@ def test_evaluation_elsewhere_is_that_of_the_cpu(
     world: World, segmentation: Path, tmp_path: Path
 ) -> None:
     cameras = world.scene.cameras
-    test = choose_test_views(HELD_OUT, world.masks, cameras.views, "held_out")
-    inputs = TestScene(world.photos, cameras, world.masks, test)
+    views = choose_views((), HELD_OUT, world.masks, cameras.views, "held_out")
+    inputs = EvaluationInputs(world.photos, cameras, world.masks, views)
 
     def evaluate(device: torch.device) -> dict[str, Any]:
         model = load_segmentation(segmentation, device)

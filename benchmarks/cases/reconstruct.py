@@ -24,9 +24,10 @@ from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
 from ovs3d.reconstruct.train import fit
 from ovs3d.scene.bounds import bounded_by
 from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos, split_views
+from ovs3d.scene.dataset import open_photos
 from ovs3d.scene.fit_space import choose_space
 from ovs3d.scene.space import Space
+from ovs3d.scene.views import split_views
 
 NAIVE_ITERATIONS, OURS_ITERATIONS = 400, 240
 # Of 25,000 iterations, by the authors' configuration for forward-facing scenes.
@@ -52,15 +53,15 @@ def make_inputs() -> Inputs:
     scene = load_scene_params(Path("params.yaml"), "demo")
     params = scene.stages.reconstruct
     photos = open_photos(Path("data/raw/demo/images"))
-    train, test = split_views(len(photos), scene.test_views, "held_out")
-    cameras = bounded_by(load_cameras(_POSES / "cameras.json"), _POSES, train)
+    views = split_views(len(photos), scene.val_views, scene.test_views, "held_out")
+    cameras = bounded_by(load_cameras(_POSES / "cameras.json"), _POSES, views.train)
     device = torch.device("cpu")
-    pool = load_rays(photos, cameras, train, params.downscale, device)
+    pool = load_rays(photos, cameras, views.train, params.downscale, device)
     held_out = []
-    for view in test:
+    for view in views.scored:
         one = load_rays(photos, cameras, (view,), params.downscale, device)
         held_out.append(one.batch(torch.arange(len(one))))
-    return Inputs(pool, held_out, choose_space(cameras.only(train), params.space), params)
+    return Inputs(pool, held_out, choose_space(cameras.only(views.train), params.space), params)
 
 
 def schedule(iterations: int, params: ReconstructParams) -> Schedule:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ovs3d.apps import findings
 from ovs3d.apps.findings import Finding, Findings
+from ovs3d.apps.label_findings import check_labels
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError
 from ovs3d.params import SceneParams, load_preset, load_scene_params
@@ -47,7 +48,7 @@ def _checks(name: str, params: SceneParams) -> Iterator[Findings]:
     images, segmentations, stages = folder / "images", folder / "segmentations", params.stages
     given = images / FOLDER
     yield findings.check_photos(images, given.is_dir(), stages.poses.matching)
-    yield findings.check_labels(segmentations, stages)
+    yield check_labels(segmentations, stages)
     try:
         photos = open_photos(images)
     # The first check has told.

@@ -54,13 +54,13 @@ _PICTURE_BYTES = 500e6
 
 @dataclass(frozen=True)
 class SceneShape:
-    """Numbers of photos, their pixels, labels, and test views."""
+    """Numbers of photos, their pixels, labels, and views that are held out."""
 
     photos: int
     width: int
     height: int
     labels: int
-    test_views: int
+    held_out: int
 
     def pixels(self, downscale: float) -> int:
         """Return the pixels of a photo at `downscale`."""
@@ -188,7 +188,7 @@ def _sizes(
         lattice(*working, divisor, section.strides_per_window).count
         for divisor in section.window_divisors
     )
-    trained = range(shape.photos - shape.test_views)
+    trained = range(shape.photos - shape.held_out)
     clip_views = len(views_with_features(shape.photos, trained, section.views))
     ranks = [params.reconstruct.density_ranks, params.reconstruct.appearance_ranks]
     # A plane has about as many nodes as a side of a cube of so many voxels.
@@ -210,7 +210,7 @@ def _sizes(
 
 def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) -> dict[str, float]:
     clip, dino, own = sizes.clip, sizes.dino, params.distill
-    trained = shape.photos - shape.test_views
+    trained = shape.photos - shape.held_out
     rays = trained * shape.pixels(params.reconstruct.downscale)
     table = params.reconstruct.voxels_end * _FLOAT
     channels = sum(params.reconstruct.appearance_ranks) + sum(params.reconstruct.density_ranks)
@@ -247,7 +247,7 @@ def _field_seconds(params: Preset, shape: SceneShape, device: torch.device) -> d
     forward, training = _seconds_per_point(params, device)
     own, distill = params.reconstruct, params.distill
     drawn = distill.batch + distill.patches * distill.patch_tokens**2
-    views = shape.test_views or 1
+    views = shape.held_out or 1
     scored = views * shape.pixels(params.evaluate.downscale)
     flown = (params.render.frames + views) * shape.pixels(params.render.downscale)
     flown += params.render.points

@@ -4,25 +4,29 @@ import math
 
 from ovs3d.params import Preset
 
-REAL_PHOTOS = "paper"
-"""Preset whose models know real photos, and whose downscales depend on their size."""
-_MADE_FOR = 4032 * 3024
-"""Pixels of the photos that the downscales of that preset were chosen for."""
+REAL_PHOTOS = "photos"
+"""Preset that a scene of real photos takes if none is named."""
+_MADE_FOR = {"photos": 1600 * 1200, "paper": 4032 * 3024}
+"""Preset -> pixels of the photos that its downscales were chosen for."""
 _SECTIONS = ("clip_features", "dino_features", "reconstruct", "distill", "evaluate", "render")
 
 
-def fitting_downscales(preset: Preset, width: int, height: int) -> dict[str, float]:
-    """Choose the downscale of every section so that stages see as much as of a large photo.
+def fitting_downscales(name: str, preset: Preset, width: int, height: int) -> dict[str, float]:
+    """Choose the downscale of every section so that stages see as much as they are meant to.
 
     Args:
-        preset: `REAL_PHOTOS`.
+        name: of the preset.
+        preset: its sections.
         width: of a photo in pixels.
         height: of a photo in pixels.
 
     Returns:
-        Section -> downscale, at least 1; whole numbers but for DINO.
+        Section -> downscale, at least 1; whole numbers but for DINO. Nothing for a preset that is
+        made for no size.
     """
-    ratio = math.sqrt(width * height / _MADE_FOR)
+    if name not in _MADE_FOR:
+        return {}
+    ratio = math.sqrt(width * height / _MADE_FOR[name])
     fitting: dict[str, float] = {}
     for section in _SECTIONS:
         wanted = max(1.0, getattr(preset, section).downscale * ratio)

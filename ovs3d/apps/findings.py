@@ -5,7 +5,7 @@ here, what makes a bad result a warning.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,14 +16,14 @@ from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
 from ovs3d.device import resolve_device
 from ovs3d.errors import Ovs3dError, SceneError
 from ovs3d.features.available import clip_weights, dino_weights
-from ovs3d.features.clip import make_tokenizer
-from ovs3d.features.prompts import make_prompts
 from ovs3d.features.windows import lattice
 from ovs3d.params import ClipFeaturesParams, Preset, SceneParams
 from ovs3d.progress import progress
-from ovs3d.scene.dataset import Photos, open_photos, read_labels, read_masks, split_views
+from ovs3d.scene.dataset import Photos, open_photos, read_masks
 from ovs3d.scene.given_poses import name_some, read_given
+from ovs3d.scene.labels import label_names, read_labels
 from ovs3d.scene.sharpness import Look, look_at_photo
+from ovs3d.scene.views import split_views
 
 _FEW_PHOTOS = 15
 _MANY_PHOTOS = 200
@@ -109,40 +109,18 @@ def _compare(images: Path, looks: Mapping[str, Look]) -> Findings:
         )
 
 
-def check_labels(segmentations: Path, params: Preset) -> Findings:
-    """Look at the labels, and whether the text tower takes them."""
-    labels = read_labels(segmentations / "classes.txt")
-    if len(labels) == 1:
-        yield Finding(
-            "warning",
-            f"{segmentations / 'classes.txt'}: one label, so everything gets it; name what is "
-            "around it too",
-        )
-    check_prompts(labels, params)
-
-
-def check_prompts(labels: Sequence[str], params: Preset) -> None:
-    """Check that the text tower reads every label whole, in every template.
-
-    Raises:
-        ParamsError: a template has no place for the label.
-        SceneError: it does not.
-        WeightsError: its tokenizer is not at hand.
-    """
-    tokenizer = make_tokenizer(params.clip_features.model)
-    make_prompts(labels, params.distill.templates, tokenizer)
-
-
 def check_masks(segmentations: Path, photos: Photos, params: SceneParams) -> Findings:
-    """Look at masks and test views."""
-    split_views(len(photos), params.test_views, params.split)
-    masked = read_masks(segmentations, read_labels(segmentations / "classes.txt"), photos)
-    leaked = [str(view) for view in masked if view not in params.test_views]
+    """Look at masks and at the views that are held out."""
+    split_views(len(photos), params.val_views, params.test_views, params.split)
+    names = label_names(read_labels(segmentations / "classes.txt"))
+    masked = read_masks(segmentations, names, photos)
+    held_out = {*params.val_views, *params.test_views}
+    leaked = [str(view) for view in masked if view not in held_out]
     if leaked and params.split == "held_out":
         yield Finding(
             "error",
             f"{segmentations}: views with masks would be trained on: {', '.join(leaked)}; add them "
-            "to test_views of the scene in params.yaml, or set split: paper",
+            "to test_views or val_views of the scene in params.yaml, or set split: paper",
         )
 
 
@@ -200,10 +178,8 @@ def check_downscales(name: str, photos: Photos, params: SceneParams, preset: Pre
         params: of the scene.
         preset: of the scene, without what it overrides.
     """
-    if params.preset != REAL_PHOTOS:
-        return
     sections = params.stages
-    fitting = fitting_downscales(preset, photos.width, photos.height)
+    fitting = fitting_downscales(params.preset, preset, photos.width, photos.height)
     overrides = [
         f"{section}: {{downscale: {wanted}}}"
         for section, wanted in fitting.items()

@@ -20,7 +20,8 @@ from ovs3d.features.clip import load_clip
 from ovs3d.features.store import FeatureStore
 from ovs3d.params import load_scene_params
 from ovs3d.progress import plain_console
-from ovs3d.scene.dataset import Photos, load_photo, open_photos, parse_labels, read_labels
+from ovs3d.scene.dataset import Photos, load_photo, open_photos
+from ovs3d.scene.labels import Label, label_names, parse_labels, read_labels
 
 _VIEWS = 2
 """Views that are looked at if none are chosen."""
@@ -31,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ovs3d labels`."""
     parser.add_argument("name", help="a key of `scenes` in params.yaml")
     parser.add_argument(
-        "--labels", help="comma list to try instead of the scene's labels; nothing is changed"
+        "--labels",
+        help="comma list to try instead of the scene's labels, for example 'mug = blue mug | a "
+        "cup, wall'; nothing is changed",
     )
     parser.add_argument(
         "--views", type=int, nargs="+", help=f"photos by position; {_VIEWS} of them if not given"
@@ -53,11 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
     encoder = load_clip(clip.model, clip.weights, device)
     store.made_by(encoder.digest)
     text = encoder.encode_text(labels, params.stages.distill.templates)
-    competition, pictures = try_labels(photos, store, views, labels, text)
+    names = label_names(labels)
+    competition, pictures = try_labels(photos, store, views, names, text)
     out = arguments.out or Path("data/labels") / f"{scene}.png"
     save_png(pictures, out)
     console = plain_console()
-    console.print(competition_table(competition, labels))
+    console.print(competition_table(competition, names))
     console.print(
         "wins: share of the pixels where the label's cosine is the largest; margin: mean distance "
         "to the second there; small, and the two are hard to tell apart. Nothing may win what no "
@@ -138,7 +142,7 @@ def _rivals(competition: Competition, label: int, labels: Sequence[str]) -> str:
     return "\n".join(lines) or "wins nowhere: nothing in these views looks like it"
 
 
-def _labels(words: str | None, folder: Path) -> tuple[str, ...]:
+def _labels(words: str | None, folder: Path) -> tuple[Label, ...]:
     if words is None:
         labels = read_labels(folder / "segmentations" / "classes.txt")
     else:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
-from ovs3d.apps.findings import check_machine, check_models, check_prompts, gather
+from ovs3d.apps.findings import check_machine, check_models, gather
+from ovs3d.apps.label_findings import check_prompts
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError, SceneError, WeightsError
@@ -20,10 +21,12 @@ from ovs3d.files import atomic_path
 from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, scene_names
 from ovs3d.progress import summary_table
 from ovs3d.scene import intake
-from ovs3d.scene.dataset import Photos, open_photos, parse_labels, read_labels, read_masks
+from ovs3d.scene.dataset import Photos, open_photos, read_masks
 from ovs3d.scene.given_poses import FOLDER, GivenPoses
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
+from ovs3d.scene.labels import Label, label_names, parse_labels, read_labels, write_labels
 from ovs3d.scene.video import extract_frames
+from ovs3d.scene.views import split_views
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,14 @@ class SceneReport:
 
     source: Source
     photos: Photos
-    labels: tuple[str, ...]
+    labels: tuple[Label, ...]
     masked: tuple[int, ...]
+    val: tuple[int, ...]
+
+    @property
+    def test(self) -> tuple[int, ...]:
+        """The views with masks that are not kept for validation."""
+        return tuple(view for view in self.masked if view not in self.val)
 
     def rows(self) -> dict[str, object]:
         """Return the report as rows of a table; what there is none of is left out."""
@@ -46,8 +55,10 @@ class SceneReport:
             "turned as they were posed": turned,
             "redrawn without distortion": len(changes) - turned,
             "left out (have no pose)": ", ".join(given.without_pose if given else ()),
-            "labels": ", ".join(self.labels),
-            "held out (have masks)": ", ".join(map(str, self.masked)) or "none, so no mIoU",
+            "labels": ", ".join(map(str, self.labels)),
+            "validation views": ", ".join(map(str, self.val)),
+            "test views": ", ".join(map(str, self.test)),
+            "masks": "" if self.masked else "none, so no mIoU",
         }
         return {name: value for name, value in rows.items() if value}
 
@@ -56,9 +67,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("name", help="the scene's name: letters, digits, - and _")
     parser.add_argument("source", type=Path, help="folder of photos or data set, or a video")
-    parser.add_argument("--labels", help="names separated by commas, or a file with one a line")
+    parser.add_argument(
+        "--labels",
+        help="separated by commas, for example 'mug = blue mug | a cup, wall', or a file with one "
+        "a line",
+    )
     parser.add_argument("--format", choices=FORMATS, help="what SOURCE is (default: look at it)")
-    parser.add_argument("--preset", help="of params.yaml (default: the one for real photos)")
+    parser.add_argument("--preset", help=f"of params.yaml (default: {REAL_PHOTOS})")
+    parser.add_argument(
+        "--val-views",
+        type=int,
+        nargs="+",
+        default=[],
+        help="photos by position, sorted by name, to compare parameters and prompts on; all other "
+        "views with masks are test views",
+    )
     parser.add_argument("--frames", type=_count, default=60, help="to take of a video (default 60)")
     parser.add_argument("--link", action="store_true", help="hard links instead of copies")
     parser.add_argument("--replace", action="store_true", help="replace a scene of that name")
@@ -81,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
             check_prompts(report.labels, params)
         if not known:
             downscales = _downscales(preset, params, report.photos)
-            entry = entry_lines(name, preset, report.masked, downscales)
+            entry = entry_lines(name, preset, report.val, report.test, downscales)
             content = insert_scene(PARAMS_FILE, entry)
             with atomic_path(PARAMS_FILE) as text:
                 text.write_bytes(content)
@@ -89,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = {"folder": folder, "preset": scene.preset, **report.rows()}
     summary_table(f"scene {name}", rows)
     if known:
-        print(f"{PARAMS_FILE} had scene '{name}' and stays as it was; look at its test_views.")
+        print(f"{PARAMS_FILE} had scene '{name}' and stays as it was; look at its views.")
     checks = [check_models(name, scene.stages.clip_features), *check_machine(scene)]
     for finding in gather(checks):
         print(f"{finding.level}: {finding.text}")
@@ -125,11 +148,14 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
         shutil.copytree(source.segmentations, segmentations)
         _undistort_masks(source, segmentations)
     segmentations.mkdir(exist_ok=True)
-    (segmentations / LABELS_FILE).write_text("\n".join(labels) + "\n", encoding="utf-8")
+    write_labels(segmentations / LABELS_FILE, labels)
     with _named_as_the_user_knows_it(folder, source):
         photos = open_photos(images)
-        masked = tuple(read_masks(segmentations, labels, photos))
-    return SceneReport(source, photos, labels, masked)
+        masked = tuple(read_masks(segmentations, label_names(labels), photos))
+    val = tuple(sorted(set(arguments.val_views)))
+    report = SceneReport(source, photos, labels, masked, val)
+    split_views(len(photos), report.val, report.test, "held_out")
+    return report
 
 
 def _undistort_masks(source: Source, segmentations: Path) -> None:
@@ -148,7 +174,7 @@ def _write_poses(given: GivenPoses, names: Mapping[Path, str], folder: Path) -> 
     given.model.write_binary(folder)
 
 
-def _labels(words: str | None, source: Source) -> tuple[str, ...]:
+def _labels(words: str | None, source: Source) -> tuple[Label, ...]:
     if words is None:
         if source.segmentations is None:
             raise SceneError(
@@ -158,7 +184,8 @@ def _labels(words: str | None, source: Source) -> tuple[str, ...]:
         return read_labels(source.segmentations / LABELS_FILE)
     if Path(words).is_file():
         return read_labels(Path(words))
-    if re.search(r"[/\\]|\.txt$", words):
+    # Phrases may hold slashes, and only labels with phrases hold an equals sign.
+    if "=" not in words and re.search(r"[/\\]|\.txt$", words):
         raise SceneError(f"--labels {words}: no such file")
     if ";" in words:
         raise SceneError(f"--labels '{words}': commas separate names, not ';'")
@@ -167,9 +194,7 @@ def _labels(words: str | None, source: Source) -> tuple[str, ...]:
 
 def _downscales(preset: str, params: Preset, photos: Photos) -> dict[str, float]:
     """Choose downscales for the size of the photos, where the preset's do not fit it."""
-    if preset != REAL_PHOTOS:
-        return {}
-    fitting = fitting_downscales(params, photos.width, photos.height)
+    fitting = fitting_downscales(preset, params, photos.width, photos.height)
     return {
         section: value
         for section, value in fitting.items()

@@ -32,14 +32,19 @@ def check_name(name: str) -> None:
 
 
 def entry_lines(
-    name: str, preset: str, test_views: Sequence[int], downscales: Mapping[str, float]
+    name: str,
+    preset: str,
+    val_views: Sequence[int],
+    test_views: Sequence[int],
+    downscales: Mapping[str, float],
 ) -> list[str]:
     """Write the entry of a scene.
 
     Args:
         name: the scene.
         preset: its preset.
-        test_views: its held-out views.
+        val_views: its validation views.
+        test_views: its test views.
         downscales: section -> downscale, where it is not the preset's.
 
     Returns:
@@ -49,7 +54,11 @@ def entry_lines(
         f"{section}: {{{f'downscale: {downscales[section]}' if section in downscales else ''}}}"
         for section in Preset.model_fields
     ]
-    values = [f"preset: {preset}", f"test_views: [{', '.join(map(str, test_views))}]", *sections]
+    views = [
+        f"{key}: [{', '.join(map(str, chosen))}]"
+        for key, chosen in (("val_views", val_views), ("test_views", test_views))
+    ]
+    values = [f"preset: {preset}", *views, *sections]
     return [f"{_INDENT}{name}:", *(f"{_INDENT * 2}{value}" for value in values)]
 
 

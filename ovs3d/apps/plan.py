@@ -15,7 +15,8 @@ from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.device import resolve_device
 from ovs3d.params import load_scene_params
 from ovs3d.progress import plain_console
-from ovs3d.scene.dataset import open_photos, read_labels
+from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.labels import read_labels
 
 _GIGA, _MEGA = 1e9, 1e6
 _HOUR, _MINUTE = 3600, 60
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         width=photos.width,
         height=photos.height,
         labels=len(read_labels(folder / "segmentations" / "classes.txt")),
-        test_views=len(params.test_views),
+        held_out=len(params.val_views) + len(params.test_views),
     )
     device = resolve_device(params.device)
     costs = scene_costs(params.stages, shape, device)

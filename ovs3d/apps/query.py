@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.apps.labels import choose_views
-from ovs3d.apps.project import PARAMS_FILE, built
+from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER, built
 from ovs3d.device import resolve_device
 from ovs3d.distill.calibration import center_texts
 from ovs3d.distill.model import Segmentation, load_segmentation
@@ -23,6 +23,7 @@ from ovs3d.params import load_scene_params
 from ovs3d.progress import plain_console
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.scene.labels import label_names, named, read_labels
 
 _SHARPNESS = 10.0
 """Inverse temperature of the softmax over query and label (LERF, Sec. 3.5)."""
@@ -35,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="a key of `scenes` in params.yaml")
     parser.add_argument("words", help="what to look for, in quotes")
     parser.add_argument(
-        "--views", type=int, nargs="+", help="photos by position; the test views if not given"
+        "--views",
+        type=int,
+        nargs="+",
+        help="photos by position; if not given, the validation views, or the test views",
     )
     parser.add_argument("--out", type=Path, help="PNG; data/query/NAME/WORDS.png if not given")
 
@@ -45,21 +49,24 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         SceneError: a view has no pose.
-        StoreError: the scene is not distilled, or with another CLIP model.
+        StoreError: the scene is not distilled, or with other labels or another CLIP model.
     """
     name, words = arguments.name, arguments.words
     params = load_scene_params(PARAMS_FILE, name)
     device = resolve_device(params.device)
     model = load_segmentation(built("distill", name, "segmentation.safetensors"), device)
     cameras = load_cameras(built("poses", name, "cameras.json"))
-    views = arguments.views or [view for view in params.test_views if view in cameras.views]
+    held_out = params.val_views or params.test_views
+    views = arguments.views or [view for view in held_out if view in cameras.views]
     views = views or choose_views(cameras.views)
     if strangers := set(views) - set(cameras.views):
         raise SceneError(f"--views: no photo of {name} with a pose is view {min(strangers)}")
+    labels = read_labels(RAW_FOLDER / name / "segmentations" / "classes.txt")
     clip = params.stages.clip_features
     encoder = load_clip(clip.model, clip.weights, device)
     templates = params.stages.distill.templates
-    add_query(model, words, encoder.encode_text([*model.labels, words], templates))
+    text = encoder.encode_text([*labels, named(words)], templates)
+    add_query(model, words, label_names(labels), text)
     figures, scores = [], []
     for view in views:
         rendered = segment_view(model, cameras, view, params.stages.evaluate.downscale, device)
@@ -73,23 +80,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def add_query(model: Segmentation, words: str, text: Tensor) -> None:
+def add_query(model: Segmentation, words: str, labels: tuple[str, ...], text: Tensor) -> None:
     """Make words one more label of a segmentation, the last one.
 
     Args:
         model: with C labels; changed.
         words: their name.
+        labels: names of the scene's labels as they are now.
         text: [C + 1, D] unit text features of labels and words.
 
     Raises:
-        StoreError: the texts of the labels are not those that the model was trained with.
+        StoreError: labels or their texts are not those that the model was trained with.
     """
     text = center_texts(text, model.text_center)
     known = model.text
-    if known.shape[1] != text.shape[1] or (known * text[:-1]).sum(dim=1).min() < _SAME_TEXT:
+    same = labels == model.labels and known.shape[1] == text.shape[1]
+    if not same or (known * text[:-1]).sum(dim=1).min() < _SAME_TEXT:
         raise StoreError(
-            "the scene was distilled with another CLIP model or other templates; run stage distill "
-            "again"
+            "the scene was distilled with other labels, another CLIP model or other templates; run "
+            "stage distill again"
         )
     model.labels = (*model.labels, words)
     model.text = torch.cat((known, text[-1:]))

@@ -16,6 +16,7 @@ METRICS = {
     "accuracy_uncovered_wrong": "accuracy, gaps wrong",
 }
 """In `metrics.json` -> in a table; gaps are the pixels that no mask covers."""
+_SCORED = "scored"
 
 
 def summarize_scenes(evaluate: Path, scenes: Sequence[str]) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def summarize_scenes(evaluate: Path, scenes: Sequence[str]) -> dict[str, Any]:
 
     Returns:
         The mean of each metric over the scenes that have it (no masks, no mIoU), and `scenes`:
-        scene -> its metrics.
+        scene -> its metrics and, as `scored`, which views they are of.
 
     Raises:
         StoreError: a scene's metrics are missing or not metrics.
@@ -44,6 +45,8 @@ def summarize_scenes(evaluate: Path, scenes: Sequence[str]) -> dict[str, Any]:
 def table_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Lay out a summary as lines of text: names of the columns, a line per scene, their mean.
 
+    The second column says whether the numbers are of validation, test or training views.
+
     Metrics that no scene has are left out, those in which gaps count as wrong where that changes
     nothing, and the mean of a single scene.
     """
@@ -56,14 +59,16 @@ def table_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
         if set(cells) != {"-"} and cells != columns.get(metric.removesuffix("_uncovered_wrong")):
             columns[metric] = cells
     names = [METRICS[metric] for metric in columns]
-    return [("scene", *names), *zip(lines, *columns.values(), strict=True)]
+    scored = [line.get(_SCORED, "") for line in lines.values()]
+    return [("scene", "views", *names), *zip(lines, scored, *columns.values(), strict=True)]
 
 
-def _read(path: Path) -> dict[str, float]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = dict(json.loads(path.read_text()))
-        return {metric: float(content[metric]) for metric in METRICS if metric in content}
+        numbers = {metric: float(content[metric]) for metric in METRICS if metric in content}
+        return {**numbers, _SCORED: str(content["protocol"][_SCORED])}
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist; run stage evaluate of this scene first") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{path} holds no metrics ({error}); run stage evaluate again") from None

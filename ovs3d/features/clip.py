@@ -30,6 +30,7 @@ from ovs3d.features.weights import (
     read_json,
     tagged_file,
 )
+from ovs3d.scene.labels import Label
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Names of open_clip's weights files in a Hugging Face repository."""
@@ -96,26 +97,27 @@ class ClipEncoder:
         return normalize(vectors.float(), dim=-1)
 
     @torch.no_grad()
-    def encode_text(self, labels: Sequence[str], templates: Sequence[str]) -> Tensor:
-        """Embed labels as the mean over prompts.
+    def encode_text(self, labels: Sequence[Label], templates: Sequence[str]) -> Tensor:
+        """Embed labels as the mean over their phrases in all templates.
 
         Args:
-            labels: C names.
-            templates: prompts in which `{}` stands for the label.
+            labels: C of them.
+            templates: prompts in which `{}` stands for a phrase.
 
         Returns:
             [C, dim] float32 unit vectors on the encoder's device: the unit vectors of a label's
             prompts averaged and normalised again.
 
         Raises:
-            ParamsError: a template has no place for the label.
-            SceneError: a label is too long for the text tower.
+            ParamsError: a template has no place for the phrase.
+            SceneError: a phrase is too long for the text tower.
         """
         prompts = make_prompts(labels, templates, self.tokenizer)
         tokens = self.tokenizer(prompts).to(self.mean.device)
         parts = [self._encode_tokens(part) for part in torch.split(tokens, _TEXTS_PER_CALL)]
-        vectors = torch.cat(parts).view(len(labels), len(templates), self.dim)
-        return normalize(vectors.mean(dim=1), dim=-1)
+        counts = [len(label.phrases) * len(templates) for label in labels]
+        means = [vectors.mean(dim=0) for vectors in torch.split(torch.cat(parts), counts)]
+        return normalize(torch.stack(means), dim=-1)
 
     def _normalise(self, squares: Tensor) -> Tensor:
         """Turn [M, 3, h, w] values of 0..255, in place, into what the image tower takes."""

@@ -1,6 +1,6 @@
-"""A scene as the user brings it: photos, labels, masks, and which views are held out."""
+"""A scene as the user brings it: photos and masks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.errors import SceneError
-from ovs3d.params import Split
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 """What Pillow, COLMAP and video tools all read."""
@@ -165,52 +164,6 @@ def file_format(path: Path) -> str | None:
         return file.format
 
 
-def read_labels(classes_txt: Path) -> tuple[str, ...]:
-    """Read the label names, one a line; the position is the label index.
-
-    Raises:
-        SceneError: the file is missing or empty, a line is blank, a label comes twice (upper and
-            lower case count as equal) or cannot name a mask file, or there are too many.
-    """
-    try:
-        lines = classes_txt.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except FileNotFoundError:
-        raise SceneError(f"{classes_txt}: no such file; write one label a line into it") from None
-    except UnicodeDecodeError:
-        raise SceneError(f"{classes_txt}: not UTF-8 text; save it as UTF-8") from None
-    return parse_labels(lines, str(classes_txt), "line")
-
-
-def parse_labels(texts: Sequence[str], where: str, item: str) -> tuple[str, ...]:
-    """Check label names that come as a list.
-
-    Args:
-        texts: the names, perhaps with space around them.
-        where: what a message calls the list.
-        item: what a message calls its items.
-
-    Raises:
-        SceneError: as `read_labels`.
-    """
-    if not texts:
-        raise SceneError(f"{where}: no labels in it; write one a {item}")
-    labels = tuple(text.strip() for text in texts)
-    first: dict[str, int] = {}
-    for number, label in enumerate(labels, start=1):
-        if not label:
-            raise SceneError(f"{where}: {item} {number} is blank; write one label a {item}")
-        if "/" in label:
-            raise SceneError(f"{where}: {item} {number}: a label cannot hold '/': '{label}'")
-        earlier = first.setdefault(label.casefold(), number)
-        if earlier != number:
-            raise SceneError(
-                f"{where}: {item} {number}: label '{label}' is on {item} {earlier} already"
-            )
-    if len(labels) > NO_LABEL:
-        raise SceneError(f"{where}: {len(labels)} labels, but at most {NO_LABEL} can be told")
-    return labels
-
-
 def read_masks(
     segmentations: Path, labels: tuple[str, ...], photos: Photos
 ) -> dict[int, NDArray[np.uint8]]:
@@ -221,7 +174,7 @@ def read_masks(
 
     Args:
         segmentations: folder of the view folders (`2` and `02` both mean view 2).
-        labels: the scene's labels.
+        labels: names of the scene's labels.
         photos: the scene's photos; masks have their size.
 
     Returns:
@@ -248,34 +201,6 @@ def read_masks(
 def unpack_masks(packed: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
     """Return the masks of one view, whole or a part of it, as bool `[count, height, width]`."""
     return np.unpackbits(packed, axis=0, count=count, bitorder="little").astype(np.bool_)
-
-
-def split_views(
-    count: int, test_views: tuple[int, ...], split: Split
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Divide the views into those that are trained on and those that are scored.
-
-    Args:
-        count: number of photos.
-        test_views: view indices that are scored.
-        split: `held_out` keeps them out of training, `paper` trains on all views.
-
-    Returns:
-        Training views and test views, both sorted.
-
-    Raises:
-        SceneError: a test view does not exist, or no view is left to train on.
-    """
-    outside = [view for view in test_views if not 0 <= view < count]
-    if outside:
-        raise SceneError(
-            f"test_views names view {outside[0]}, but the {count} photos are views 0 to {count - 1}"
-        )
-    test = tuple(sorted(test_views))
-    train = tuple(view for view in range(count) if split == "paper" or view not in test)
-    if not train:
-        raise SceneError(f"test_views holds out all {count} photos; leave some to train on")
-    return train, test
 
 
 def stored_size(path: Path) -> tuple[int, int]:

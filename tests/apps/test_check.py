@@ -124,6 +124,21 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "error",
         r"label 'a a .*thing' is too long: .* \d+ tokens, and the model reads \d+; shorten",
     ),
+    "phrase too long": (
+        write_labels("floor = ground | " + WORDY, "wall"),
+        "error",
+        r"phrase 'a a .*thing' of label 'floor' is too long: .* tokens, and the model reads",
+    ),
+    "phrase twice": (
+        write_labels("floor = ground | Ground"),
+        "error",
+        r"line 1: label 'floor' has the phrase 'Ground' twice",
+    ),
+    "phrase of two labels": (
+        write_labels("floor", "wall = Floor | bricks"),
+        "warning",
+        r"classes\.txt: the phrase 'Floor' stands for 'floor' and for 'wall', which makes",
+    ),
     "mask of another shape": (
         square_mask,
         "error",
@@ -133,7 +148,17 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "masks trained on": (
         edit_params("test_views: [4]", "test_views: []"),
         "error",
-        "views with masks would be trained on: 4; add them to test_views",
+        "views with masks would be trained on: 4; add them to test_views or val_views",
+    ),
+    "validation view lost": (
+        edit_params("val_views: []", "val_views: [15]"),
+        "error",
+        "val_views names view 15, but the 15 photos are views 0 to 14",
+    ),
+    "validation view in the test": (
+        edit_params("val_views: []", "val_views: [4]"),
+        "error",
+        r"scenes\.boxes\.val_views: view 4 is in test_views too",
     ),
     "test view lost": (
         edit_params("test_views: [4]", "test_views: [4, 15]"),
@@ -215,6 +240,22 @@ def test_findings_of_one_check_do_not_hide_those_of_another(
     text = "\n".join(lines)
     assert "005.png: cannot be read" in text
     assert "'Floor' is on line 1 already" in text
+
+
+def test_every_phrase_that_is_too_long_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_labels(f"floor = {WORDY} | x{WORDY}", f"y{WORDY}")(project)
+    code, lines = check(capsys)
+    assert code == 1
+    assert sum("is too long: with its prompt" in line for line in lines) == 3
+
+
+def test_masks_of_validation_views_are_held_out(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_params("val_views: []\n    test_views: [4]", "val_views: [4]\n    test_views: []")(project)
+    assert check(capsys)[0] == 0
 
 
 def test_a_full_disk_is_told(

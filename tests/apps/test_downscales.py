@@ -1,4 +1,4 @@
-"""Downscales for photos of other sizes than those of the preset's authors."""
+"""Downscales for photos of other sizes than those that a preset is made for."""
 
 import shutil
 from pathlib import Path
@@ -8,31 +8,45 @@ import pytest
 from ovs3d.apps.downscales import fitting_downscales
 from ovs3d.apps.findings import check_downscales
 from ovs3d.apps.params_entry import entry_lines, insert_scene
-from ovs3d.params import load_preset, load_scene_params
+from ovs3d.params import Preset, load_preset, load_scene_params
 from ovs3d.scene.dataset import Photos
 from tests.closure import ROOT
 
-PAPER = load_preset(ROOT / "params.yaml", "paper")
-
-
-def test_large_photos_take_the_presets_own() -> None:
-    own = {
-        section: getattr(PAPER, section).downscale for section in fitting_downscales(PAPER, 1, 1)
-    }
-    assert fitting_downscales(PAPER, 4032, 3024) == own
+PAPER, PHOTOS = (load_preset(ROOT / "params.yaml", name) for name in ("paper", "photos"))
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"),
-    [((994, 738), (2, 1.2, 1, 2, 1, 1)), ((300, 200), (1, 1, 1, 1, 1, 1))],
-    ids=["3D-OVS", "smaller than all working images"],
+    ("name", "preset", "size"), [("paper", PAPER, (4032, 3024)), ("photos", PHOTOS, (1600, 1200))]
 )
-def test_small_photos_are_hardly_shrunk(size: tuple[int, int], expected: tuple[float, ...]) -> None:
-    assert tuple(fitting_downscales(PAPER, *size).values()) == expected
+def test_photos_that_a_preset_is_made_for_take_its_own(
+    name: str, preset: Preset, size: tuple[int, int]
+) -> None:
+    fitting = fitting_downscales(name, preset, *size)
+    assert fitting == {section: getattr(preset, section).downscale for section in fitting}
+    assert len(fitting) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "size", "expected"),
+    [
+        pytest.param("paper", PAPER, (994, 738), (2, 1.2, 1, 2, 1, 1), id="paper, 3D-OVS"),
+        pytest.param("paper", PAPER, (300, 200), (1, 1, 1, 1, 1, 1), id="paper, very small"),
+        pytest.param("photos", PHOTOS, (994, 738), (1, 1.2, 1, 2, 1, 1), id="photos, 3D-OVS"),
+        pytest.param("photos", PHOTOS, (4032, 3024), (5, 5.0, 5, 10, 5, 5), id="photos, large"),
+    ],
+)
+def test_stages_see_as_much_of_other_photos(
+    name: str, preset: Preset, size: tuple[int, int], expected: tuple[float, ...]
+) -> None:
+    assert tuple(fitting_downscales(name, preset, *size).values()) == expected
 
 
 def test_larger_photos_are_shrunk_more() -> None:
-    assert fitting_downscales(PAPER, 8064, 6048)["distill"] == 16
+    assert fitting_downscales("paper", PAPER, 8064, 6048)["distill"] == 16
+
+
+def test_a_preset_of_no_size_has_no_fitting_downscales() -> None:
+    assert fitting_downscales("mine", PHOTOS, 4032, 3024) == {}
 
 
 @pytest.mark.parametrize(
@@ -45,10 +59,10 @@ def test_check_names_the_overrides_that_are_missing(
 ) -> None:
     photos = Photos((), 994, 738)
     if downscales is None:
-        downscales = fitting_downscales(PAPER, photos.width, photos.height)
+        downscales = fitting_downscales("paper", PAPER, photos.width, photos.height)
     path = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", path)
-    path.write_bytes(insert_scene(path, entry_lines("vase", preset, (), downscales)))
+    path.write_bytes(insert_scene(path, entry_lines("vase", preset, (), (), downscales)))
     params = load_scene_params(path, "vase")
     found = list(check_downscales("vase", photos, params, load_preset(path, preset)))
     assert len(found) == told

@@ -30,12 +30,13 @@ def test_a_folder_of_photos_becomes_a_scene(
     assert {f"images/{k}": v for k, v in files(scene_folder / "images").items()} == made
     params = load_scene_params(project / "params.yaml", "garden")
     assert params.test_views == ()
-    # The preset is for photos forty times as wide.
+    assert params.preset == "photos"
+    # The preset is for photos sixteen times as wide.
     assert params.stages.distill.downscale == 1
     assert params.stages.render.downscale == 1
     told = capsys.readouterr().out
     assert "6, 96 x 72 pixels" in told
-    assert "paper" in told
+    assert "photos" in told
     assert "none, so no mIoU" in told
     assert "redrawn" not in told
     assert "ovs3d check garden, then dvc repro evaluate@garden render@garden" in told
@@ -52,15 +53,64 @@ def test_masks_come_along_and_their_views_are_held_out(
     made = files(project / "data/raw/boxes")
     assert made == files(scene_folder)
     entry = yaml.safe_load((project / "params.yaml").read_text())["scenes"]["boxes"]
+    assert entry["val_views"] == []
     assert entry["test_views"] == [1, 4]
     assert entry["preset"] == "tiny"
     assert entry["distill"] == {}
+
+
+def test_views_may_be_kept_for_validation(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--preset", "tiny", "--val-views", 4, 2)
+    assert new_scene("boxes", scene_folder, *words) == 0
+    params = load_scene_params(project / "params.yaml", "boxes")
+    assert (params.val_views, params.test_views) == ((2, 4), (1,))
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "validation views 2, 4 test views 1" in told
+
+
+def test_any_preset_of_the_file_can_be_taken(project: Path, scene_folder: Path) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    (project / "params.yaml").write_text(yaml.safe_dump({**params, "mine": params["tiny"]}))
+    for preset in ("mine", "paper"):
+        words = ("--labels", "a, b", "--preset", preset)
+        assert new_scene(preset, scene_folder / "images", *words) == 0
+        assert load_scene_params(project / "params.yaml", preset).preset == preset
+    entries = yaml.safe_load((project / "params.yaml").read_text())["scenes"]
+    # A preset that is made for no size of photos has the downscales that it has.
+    assert entries["mine"]["distill"] == {}
+    assert entries["paper"]["distill"] == {"downscale": 1}
 
 
 def test_labels_may_come_from_a_file(project: Path, scene_folder: Path) -> None:
     (project / "names.txt").write_text("apple\nwall\n")
     assert new_scene("a", scene_folder / "images", "--labels", "names.txt") == 0
     assert (project / "data/raw/a/segmentations/classes.txt").read_text() == "apple\nwall\n"
+
+
+def test_phrases_stand_in_the_file_as_they_were_given(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "box=red box|salt/pepper box, floor"
+    assert new_scene("a", scene_folder / "images", "--labels", words) == 0
+    classes = project / "data/raw/a/segmentations/classes.txt"
+    assert classes.read_text() == "box = red box | salt/pepper box\nfloor\n"
+    assert "box = red box | salt/pepper box, floor" in capsys.readouterr().out.replace("\n", " ")
+    # The file that was written makes the same scene, and so does a data set that holds it.
+    assert new_scene("b", scene_folder / "images", "--labels", classes) == 0
+    again = project / "data/raw/b/segmentations/classes.txt"
+    assert again.read_bytes() == classes.read_bytes()
+
+
+def test_masks_are_named_as_the_label_not_as_its_phrases(project: Path, scene_folder: Path) -> None:
+    classes = scene_folder / "segmentations/classes.txt"
+    lines = classes.read_text().replace("red box", "red box = crate, carton")
+    classes.write_text(lines)
+    assert new_scene("boxes", scene_folder, "--preset", "tiny") == 0
+    written = project / "data/raw/boxes/segmentations/classes.txt"
+    assert written.read_text() == lines.replace(", ", " | ")
+    assert (written.parent / "01/red box.png").is_file()
 
 
 def test_a_video_becomes_a_scene(project: Path) -> None:
@@ -79,9 +129,16 @@ def test_a_video_becomes_a_scene(project: Path) -> None:
         (("new", "{empty}", "--labels", "x"), "no photos in it"),
         (("new", "{photos}"), "no labels; say what is in the scene"),
         (("new", "{photos}", "--labels", "x,,y"), "--labels: name 2 is blank"),
+        (("new", "{photos}", "--labels", "a = x | x"), "label 'a' has the phrase 'x' twice"),
+        (("new", "{photos}", "--labels", "a = x b = y"), "more than one '=' in 'a = x b = y'"),
+        (("new", "{photos}", "--labels", "a = "), "--labels: name 1: label 'a' has an empty phr"),
         (("new", "{photos}", "--labels", "x; y"), "commas separate names, not ';'"),
         (("new", "{photos}", "--labels", "x, " + "a " * 80), "is too long: with its prompt"),
         (("new", "{photos}", "--labels", "x,X"), "label 'X' is on name 1 already"),
+        (
+            ("new", "{photos}", "--labels", "x", "--val-views", "6"),
+            "val_views names view 6, but the 6 photos are views 0 to 5",
+        ),
         (("new", "{photos}", "--labels", "lost.txt"), "--labels lost.txt: no such file"),
         (
             ("new", "{photos}", "--labels", "x", "--preset", "huge"),

@@ -10,7 +10,7 @@ from ovs3d.errors import ParamsError
 from ovs3d.params import load_scene_params
 from tests.closure import ROOT
 
-ENTRY = entry_lines("garden", "paper", (1, 4), {"dino_features": 1.2, "distill": 2})
+ENTRY = entry_lines("garden", "paper", (7,), (1, 4), {"dino_features": 1.2, "distill": 2})
 
 
 def added(folder: Path, before: str) -> str:
@@ -30,6 +30,7 @@ def test_the_new_scene_has_valid_parameters(tmp_path: Path) -> None:
     after = added(tmp_path, (ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(after)
     params = load_scene_params(tmp_path / "params.yaml", "garden")
+    assert params.val_views == (7,)
     assert params.test_views == (1, 4)
     assert params.stages.dino_features.downscale == 1.2
     assert params.stages.distill.downscale == 2

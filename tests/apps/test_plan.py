@@ -14,7 +14,7 @@ from ovs3d.params import Matching, Preset, load_scene_params
 from ovs3d.scene.pairs import photo_pairs
 from tests.closure import ROOT
 
-SHAPE = SceneShape(photos=30, width=640, height=480, labels=8, test_views=5)
+SHAPE = SceneShape(photos=30, width=640, height=480, labels=8, held_out=5)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import torch
 from ovs3d.apps.query import add_query, pairwise_relevancy, query_figure, verdict
 from ovs3d.errors import StoreError
 
+LABELS = ("red apple", "wall")
 TEXT = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 QUERY = torch.tensor([[0.8, 0.6, 0.0]])
 # Two pixels of the first label, one of the second, one that only the words describe.
@@ -20,22 +21,30 @@ SCORES = np.array(
 
 def model() -> Any:
     """Return what `add_query` and `verdict` use of a segmentation."""
-    return SimpleNamespace(labels=("red apple", "wall"), text=TEXT)
+    return SimpleNamespace(labels=LABELS, text=TEXT)
 
 
 def test_words_become_the_last_label() -> None:
     found = model()
-    add_query(found, "fruit", torch.cat((TEXT, QUERY)))
+    add_query(found, "fruit", LABELS, torch.cat((TEXT, QUERY)))
     assert found.labels == ("red apple", "wall", "fruit")
     assert torch.equal(found.text, torch.cat((TEXT, QUERY)))
 
 
 @pytest.mark.parametrize(
-    "text", [torch.cat((TEXT.flip(0), QUERY)), torch.eye(4)[:3]], ids=["other weights", "other D"]
+    ("labels", "text"),
+    [
+        pytest.param(LABELS, torch.cat((TEXT.flip(0), QUERY)), id="other weights or phrases"),
+        pytest.param(LABELS, torch.eye(4)[:3], id="other D"),
+        pytest.param((*LABELS, "car"), torch.eye(3)[[0, 1, 2, 2]], id="one more label"),
+        pytest.param(("wall", "red apple"), torch.cat((TEXT, QUERY)), id="other names"),
+    ],
 )
-def test_another_clip_model_is_told(text: torch.Tensor) -> None:
-    with pytest.raises(StoreError, match="distilled with another CLIP model"):
-        add_query(model(), "fruit", text)
+def test_other_labels_or_another_clip_model_are_told(
+    labels: tuple[str, ...], text: torch.Tensor
+) -> None:
+    with pytest.raises(StoreError, match="with other labels, another CLIP model or other templ"):
+        add_query(model(), "fruit", labels, text)
 
 
 def test_relevancy_is_a_half_where_words_and_strongest_label_are_equal() -> None:
@@ -46,7 +55,7 @@ def test_relevancy_is_a_half_where_words_and_strongest_label_are_equal() -> None
 
 def test_verdict_names_what_the_words_come_closest_to() -> None:
     found = model()
-    add_query(found, "fruit", torch.cat((TEXT, QUERY)))
+    add_query(found, "fruit", LABELS, torch.cat((TEXT, QUERY)))
     line = verdict(SCORES, found)
     assert "'fruit' beats every label on 25.0% of the pixels" in line
     assert "fits best where 'red apple' is (mean cosine 0.60)" in line

@@ -1,4 +1,4 @@
-"""Choice of views, the content of metrics.json, and the files of stage evaluate."""
+"""The content of metrics.json and test.json, and the files of stage evaluate."""
 
 import csv
 import json
@@ -12,8 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ovs3d.errors import PosesError, SceneError
-from ovs3d.evaluation.report import TestScene, TestViews, choose_test_views, evaluate_scene
+from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
+from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.evaluation.segment import Segmenter
 from ovs3d.scene.dataset import NO_LABEL, Photos
 from tests.evaluation.oracle import OracleSegmentation, read_folder
@@ -21,46 +21,6 @@ from tests.synthetic import LABELS, SyntheticScene, pack_masks, write_scene
 
 CPU = torch.device("cpu")
 ORACLE = OracleSegmentation()
-
-
-def test_choose_test_views_holds_out() -> None:
-    chosen = choose_test_views((1, 4), {1, 4}, range(6), "held_out")
-    assert chosen == TestViews(
-        (1, 4), "held_out", trained_on=False, text="test views, held out of training"
-    )
-
-
-def test_choose_test_views_refuses_masks_of_trained_views() -> None:
-    with pytest.raises(SceneError, match=r"trained on: 2, 5; add them to test_views"):
-        choose_test_views((1,), {5, 1, 2}, range(6), "held_out")
-
-
-def test_choose_test_views_scores_all_masks_under_the_papers_split() -> None:
-    chosen = choose_test_views((1,), {4}, range(6), "paper")
-    assert chosen.views == (1, 4)
-    assert chosen.trained_on
-
-
-def test_choose_test_views_leaves_out_views_without_pose() -> None:
-    chosen = choose_test_views((1, 4), {1, 4}, (0, 2, 4), "held_out")
-    assert chosen.views == (4,)
-    assert chosen.text.endswith("1 without a pose")
-    with pytest.raises(PosesError, match=r"none of the test views has a camera pose \(1, 3\)"):
-        choose_test_views((3, 1), set(), (0, 2, 4), "held_out")
-
-
-@pytest.mark.parametrize(
-    ("registered", "views"),
-    [
-        pytest.param(range(30), (3, 9, 15, 21, 27), id="evenly spaced"),
-        pytest.param((0, 2, 5), (0, 2, 5), id="fewer than five"),
-    ],
-)
-def test_choose_test_views_takes_stand_ins(registered: Any, views: tuple[int, ...]) -> None:
-    chosen = choose_test_views((), set(), registered, "held_out")
-    assert chosen.views == views
-    assert chosen.trained_on
-    assert "holds out none" in chosen.text
 
 
 @pytest.fixture
@@ -76,16 +36,18 @@ def _evaluate(
     photos: Photos,
     out: Path,
     masks: Mapping[int, NDArray[np.uint8]],
+    val_views: tuple[int, ...] = (),
+    test_views: tuple[int, ...] = (1, 4),
     model: Segmenter = ORACLE,
 ) -> dict[str, Any]:
-    test = choose_test_views((1, 4), masks.keys(), scene.cameras.views, "held_out")
+    views = choose_views(val_views, test_views, masks.keys(), scene.cameras.views, "held_out")
     packed = {view: pack_masks(mask) for view, mask in masks.items()}
-    setting = TestScene(photos, scene.cameras, packed, test)
+    setting = EvaluationInputs(photos, scene.cameras, packed, views)
     return evaluate_scene(model, setting, (5, 7, 10), 1, CPU, out)
 
 
-def _masks(scene: SyntheticScene) -> dict[int, NDArray[np.uint8]]:
-    return {view: scene.label_maps[view].numpy() for view in (1, 4)}
+def _masks(scene: SyntheticScene, *views: int) -> dict[int, NDArray[np.uint8]]:
+    return {view: scene.label_maps[view].numpy() for view in views or (1, 4)}
 
 
 def test_evaluate_scene_of_the_truth_is_perfect(
@@ -101,12 +63,52 @@ def test_evaluate_scene_of_the_truth_is_perfect(
     assert stored["per_view"]["1"].keys() == {"miou", "accuracy", "psnr", "ssim"}
     assert stored["protocol"] == {
         "split": "held_out",
-        "test_views": [1, 4],
-        "trained_on_test_views": False,
-        "text": "test views, held out of training",
+        "scored": "test",
+        "views": [1, 4],
+        "trained_on": False,
+        "text": "test views, held out of training; the scene has no validation views",
         "downscale": 1,
         "resolution": f"{photos.width} x {photos.height}",
     }
+    assert json.loads((tmp_path / "out" / "test.json").read_text()) == stored
+
+
+def test_validation_views_are_the_metrics_and_test_views_are_apart(
+    scene: SyntheticScene, photos: Photos, tmp_path: Path
+) -> None:
+    masks = _masks(scene, 1, 4, 5)
+    # What the field says of the validation view is wrong everywhere, of the test views nowhere.
+    masks[5] = (masks[5] + 1) % len(LABELS)
+    metrics = _evaluate(scene, photos, tmp_path, masks, val_views=(5, 0))
+    test = json.loads((tmp_path / "test.json").read_text())
+    assert metrics == json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["miou"], metrics["accuracy"]) == (0.0, 0.0)
+    assert (test["miou"], test["accuracy"]) == (1.0, 1.0)
+    assert list(metrics["per_view"]) == ["0", "5"]
+    assert list(test["per_view"]) == ["1", "4"]
+    assert metrics["protocol"]["scored"] == "validation"
+    assert metrics["protocol"]["views"] == [0, 5]
+    assert "test.json has the scores of the test views" in metrics["protocol"]["text"]
+    assert (test["protocol"]["scored"], test["protocol"]["views"]) == ("test", [1, 4])
+    assert metrics["psnr"] == pytest.approx(
+        np.mean([metrics["per_view"][view]["psnr"] for view in ("0", "5")]), abs=1e-5
+    )
+    names = {f"{view:03d}.png" for view in (0, 1, 4, 5)}
+    for folder in ("overlays", "selection"):
+        assert {path.name for path in (tmp_path / folder).iterdir()} == names
+    with (tmp_path / "confusion.csv").open(newline="") as file:
+        assert not any(row["actual"] == row["predicted"] for row in csv.DictReader(file))
+
+
+def test_a_scene_of_validation_views_only_has_no_test_scores(
+    scene: SyntheticScene, photos: Photos, tmp_path: Path
+) -> None:
+    metrics = _evaluate(scene, photos, tmp_path, _masks(scene, 1), (1,), ())
+    assert metrics["miou"] == 1.0
+    test = json.loads((tmp_path / "test.json").read_text())
+    assert test["per_view"] == {}
+    assert "psnr" not in test
+    assert test["protocol"]["text"] == "no test views"
 
 
 def test_evaluate_scene_tells_the_protocols_apart(
@@ -137,8 +139,8 @@ def test_evaluate_scene_scores_overlapping_masks_in_both_protocols(
     boxes = truth < LABELS.index("floor")
     stack[LABELS.index("floor")] |= boxes
     packed = {1: np.packbits(stack, axis=0, bitorder="little")}
-    test = choose_test_views((1,), packed, scene.cameras.views, "held_out")
-    setting = TestScene(photos, scene.cameras, packed, test)
+    views = choose_views((), (1,), packed, scene.cameras.views, "held_out")
+    setting = EvaluationInputs(photos, scene.cameras, packed, views)
     metrics = evaluate_scene(ORACLE, setting, (5, 7, 10), 1, CPU, tmp_path / "out")
     floor = (truth == LABELS.index("floor")).sum() / stack[LABELS.index("floor")].sum()
     # Ours: the floor, which comes later, hides the boxes.
@@ -153,7 +155,7 @@ def test_evaluate_scene_counts_what_rays_do_not_meet_as_wrong(
     scene: SyntheticScene, photos: Photos, tmp_path: Path
 ) -> None:
     masks = _masks(scene)
-    metrics = _evaluate(scene, photos, tmp_path / "out", masks, OracleSegmentation(0.2))
+    metrics = _evaluate(scene, photos, tmp_path / "out", masks, model=OracleSegmentation(0.2))
     floor_and_wall = np.mean([mask >= LABELS.index("floor") for mask in masks.values()])
     assert metrics["accuracy"] == pytest.approx(floor_and_wall, abs=1e-6)
     assert [metrics["per_class"][label] for label in LABELS] == [0, 0, 0, 1, 1]
@@ -190,4 +192,5 @@ def test_evaluate_scene_writes_the_same_files_twice(
         "overlays/004.png",
         "selection/001.png",
         "selection/004.png",
+        "test.json",
     ]

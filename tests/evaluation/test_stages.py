@@ -48,12 +48,13 @@ def arguments(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
-def _params(test_views: tuple[int, ...]) -> SceneParams:
+def _params(test_views: tuple[int, ...], val_views: tuple[int, ...] = ()) -> SceneParams:
     params = load_scene_params(PARAMS, "demo")
     small = params.stages.render.model_copy(update={"frames": 2, "points": 100})
     stages = params.stages.model_copy(update={"render": small})
+    views = {"test_views": test_views, "val_views": val_views}
     return params.model_copy(
-        update={"test_views": test_views, "split": "held_out", "device": "cpu", "stages": stages}
+        update={**views, "split": "held_out", "device": "cpu", "stages": stages}
     )
 
 
@@ -62,8 +63,23 @@ def test_evaluate_scores_the_test_views(arguments: argparse.Namespace) -> None:
     metrics = json.loads((arguments.out / "metrics.json").read_text())
     # Half a photo pixel lies between a ray and the mask pixel that stands for it.
     assert metrics["miou"] > 0.9
-    assert metrics["protocol"]["test_views"] == [1, 4]
+    assert metrics["protocol"]["views"] == [1, 4]
     assert metrics["protocol"]["resolution"] == "40 x 32"
+
+
+def test_evaluate_keeps_the_scores_of_test_views_apart(
+    arguments: argparse.Namespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate.main(arguments, _params((1,), (4,)))
+    for name, views in (("metrics", [4]), ("test", [1])):
+        content = json.loads((arguments.out / f"{name}.json").read_text())
+        assert content["protocol"]["views"] == views
+        assert content["miou"] > 0.9
+    assert "validation views" in capsys.readouterr().out
+    assert sorted(path.name for path in (arguments.out / "overlays").iterdir()) == [
+        "001.png",
+        "004.png",
+    ]
 
 
 def test_evaluate_refuses_masks_of_trained_views(arguments: argparse.Namespace) -> None:
@@ -72,16 +88,20 @@ def test_evaluate_refuses_masks_of_trained_views(arguments: argparse.Namespace) 
 
 
 @pytest.mark.parametrize(
-    ("test_views", "maps"),
+    ("test_views", "val_views", "maps"),
     [
-        pytest.param((1, 4), 2, id="test views"),
-        pytest.param((), 6, id="all views of a scene that holds out none"),
+        pytest.param((1, 4), (), 2, id="test views"),
+        pytest.param((1, 4), (0,), 3, id="validation views too"),
+        pytest.param((), (), 6, id="all views of a scene that holds out none"),
     ],
 )
 def test_render_writes_label_maps(
-    arguments: argparse.Namespace, test_views: tuple[int, ...], maps: int
+    arguments: argparse.Namespace,
+    test_views: tuple[int, ...],
+    val_views: tuple[int, ...],
+    maps: int,
 ) -> None:
-    render.main(arguments, _params(test_views))
+    render.main(arguments, _params(test_views, val_views))
     assert len(list((arguments.out / "labels").glob("*.png"))) == maps
     assert (arguments.out / "video.mp4").exists()
 
@@ -92,10 +112,12 @@ def test_summarize_reads_the_scenes_of_the_params(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("scenes: {bed: {}, sofa: {}}\n")
     paths = ["data/evaluate", "data/summary.json"]
-    write_json(tmp_path / "data/evaluate/bed/metrics.json", {"miou": 0.5, "psnr": 20.0})
+    bed = {"miou": 0.5, "psnr": 20.0, "protocol": {"scored": "validation"}}
+    sofa = {"miou": 0.7, "psnr": 22.0, "protocol": {"scored": "test"}}
+    write_json(tmp_path / "data/evaluate/bed/metrics.json", bed)
     assert summarize.main(paths) == 1
     assert "sofa/metrics.json does not exist" in capsys.readouterr().err
-    write_json(tmp_path / "data/evaluate/sofa/metrics.json", {"miou": 0.7, "psnr": 22.0})
+    write_json(tmp_path / "data/evaluate/sofa/metrics.json", sofa)
     assert summarize.main(paths) == 0
     summary = json.loads((tmp_path / "data/summary.json").read_text())
     assert summary["miou"] == 0.6

@@ -8,8 +8,15 @@ from ovs3d.errors import StoreError
 from ovs3d.evaluation.summary import summarize_scenes, table_rows
 from ovs3d.files import write_json
 
-BED = {"miou": 0.8, "accuracy": 0.9, "psnr": 25.0, "ssim": 0.8, "per_class": {"cat": 0.8}}
-SOFA = {"psnr": 23.0, "ssim": 0.6, "per_class": {}}
+BED = {
+    "miou": 0.8,
+    "accuracy": 0.9,
+    "psnr": 25.0,
+    "ssim": 0.8,
+    "per_class": {"cat": 0.8},
+    "protocol": {"scored": "validation"},
+}
+SOFA = {"psnr": 23.0, "ssim": 0.6, "per_class": {}, "protocol": {"scored": "test"}}
 
 
 def test_summarize_scenes_averages_what_there_is(tmp_path: Path) -> None:
@@ -24,26 +31,32 @@ def test_summarize_scenes_averages_what_there_is(tmp_path: Path) -> None:
         "psnr": 24.0,
         "ssim": 0.7,
         "scenes": {
-            "bed": {"miou": 0.8, "accuracy": 0.9, "psnr": 25.0, "ssim": 0.8},
-            "sofa": {"psnr": 23.0, "ssim": 0.6},
+            "bed": {
+                "miou": 0.8,
+                "accuracy": 0.9,
+                "psnr": 25.0,
+                "ssim": 0.8,
+                "scored": "validation",
+            },
+            "sofa": {"psnr": 23.0, "ssim": 0.6, "scored": "test"},
         },
     }
     rows = table_rows(summary)
     assert rows == [
-        ("scene", "mIoU", "accuracy", "PSNR", "SSIM"),
-        ("bed", "0.8", "0.9", "25", "0.8"),
-        ("sofa", "-", "-", "23", "0.6"),
-        ("mean", "0.8", "0.9", "24", "0.7"),
+        ("scene", "views", "mIoU", "accuracy", "PSNR", "SSIM"),
+        ("bed", "validation", "0.8", "0.9", "25", "0.8"),
+        ("sofa", "test", "-", "-", "23", "0.6"),
+        ("mean", "", "0.8", "0.9", "24", "0.7"),
     ]
 
 
 def test_table_of_one_scene_has_no_mean_and_no_column_twice() -> None:
     numbers = {"miou": 0.8, "accuracy": 0.9, "psnr": 25.0, "ssim": 0.75}
     gaps = {"miou_uncovered_wrong": 0.8, "accuracy_uncovered_wrong": 0.85}
-    rows = table_rows({**numbers, **gaps, "scenes": {"bed": {**numbers, **gaps}}})
+    rows = table_rows({**numbers, **gaps, "scenes": {"bed": {**numbers, **gaps, "scored": "test"}}})
     assert rows == [
-        ("scene", "mIoU", "accuracy", "PSNR", "SSIM", "accuracy, gaps wrong"),
-        ("bed", "0.8", "0.9", "25", "0.75", "0.85"),
+        ("scene", "views", "mIoU", "accuracy", "PSNR", "SSIM", "accuracy, gaps wrong"),
+        ("bed", "test", "0.8", "0.9", "25", "0.75", "0.85"),
     ]
 
 
@@ -58,6 +71,7 @@ def test_summarize_scenes_of_none_is_empty(tmp_path: Path) -> None:
         pytest.param("{", "holds no metrics", id="cut off"),
         pytest.param('{"miou": null}', "holds no metrics", id="no number"),
         pytest.param("[1]", "holds no metrics", id="other shape"),
+        pytest.param('{"psnr": 20.0}', "holds no metrics", id="of an earlier version"),
     ],
 )
 def test_summarize_scenes_tells_what_is_wrong(

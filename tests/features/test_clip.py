@@ -16,6 +16,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from ovs3d.errors import ParamsError, SceneError, WeightsError
 from ovs3d.features import clip
 from ovs3d.features.clip import ClipEncoder, load_clip
+from ovs3d.scene.labels import Label, named
 from tests.devices import elsewhere
 from tests.features.conftest import Files
 from tests.features.test_crops import BOXES, make_photo
@@ -74,16 +75,17 @@ def test_prepared_windows_are_open_clips_squashed_crops(encoder: ClipEncoder, pl
 
 def test_windows_are_embedded_elsewhere_as_on_the_cpu(clip_vit: Files) -> None:
     photo, boxes = make_photo(), torch.tensor(BOXES)
+    labels = [named("red apple"), Label("lawn", ("lawn", "green grass"))]
     here = load_clip(clip_vit.model, clip_vit.weights, CPU)
     with elsewhere() as device:
         there = load_clip(clip_vit.model, clip_vit.weights, device)
         vectors = there.encode_windows(photo.to(device), boxes.to(device))
-        text = there.encode_text(["red apple", "lawn"], ["{}", "a {}"])
+        text = there.encode_text(labels, ["{}", "a {}"])
         assert vectors.device == text.device == device
         vectors, text = vectors.cpu(), text.cpu()
     assert there.digest == here.digest
     assert cosine_similarity(vectors, here.encode_windows(photo, boxes)).min() > 0.9995
-    torch.testing.assert_close(text, here.encode_text(["red apple", "lawn"], ["{}", "a {}"]))
+    torch.testing.assert_close(text, here.encode_text(labels, ["{}", "a {}"]))
 
 
 def test_encode_windows_does_not_depend_on_the_batch(encoder: ClipEncoder) -> None:
@@ -95,12 +97,24 @@ def test_encode_windows_does_not_depend_on_the_batch(encoder: ClipEncoder) -> No
 
 def test_encode_text_averages_normalised_prompts(encoder: ClipEncoder) -> None:
     templates = ["{}", "a photo of a {}"]
-    vectors = encoder.encode_text(["red apple", "{odd} label"], templates)
+    vectors = encoder.encode_text([named("red apple"), named("{odd} label")], templates)
     prompts = ["red apple", "a photo of a red apple", "{odd} label", "a photo of a {odd} label"]
     with torch.no_grad():
         single = normalize(encoder.model.encode_text(encoder.tokenizer(prompts)), dim=-1)
     expected = normalize(torch.stack([single[:2].mean(0), single[2:].mean(0)]), dim=-1)
     torch.testing.assert_close(vectors, expected)
+
+
+def test_encode_text_averages_the_phrases_of_a_label(encoder: ClipEncoder) -> None:
+    templates = ["{}", "a photo of a {}"]
+    labels = [Label("mug", ("blue mug", "a cup", "crockery")), named("wall")]
+    vectors = encoder.encode_text(labels, templates)
+    prompts = [each.format(phrase) for phrase in labels[0].phrases for each in templates]
+    with torch.no_grad():
+        single = normalize(encoder.model.encode_text(encoder.tokenizer(prompts)), dim=-1)
+    torch.testing.assert_close(vectors[0], normalize(single.mean(0), dim=-1))
+    # Neither the name nor the labels beside it count.
+    torch.testing.assert_close(vectors[1:], encoder.encode_text(labels[1:], templates))
 
 
 def test_encode_text_is_open_clips_zero_shot_classifier(encoder: ClipEncoder) -> None:
@@ -109,7 +123,7 @@ def test_encode_text_is_open_clips_zero_shot_classifier(encoder: ClipEncoder) ->
     expected = open_clip.build_zero_shot_classifier(
         encoder.model, encoder.tokenizer, labels, templates
     )
-    torch.testing.assert_close(encoder.encode_text(labels, templates), expected.T)
+    torch.testing.assert_close(encoder.encode_text([*map(named, labels)], templates), expected.T)
 
 
 def test_encode_text_takes_what_just_fits_and_refuses_what_would_be_cut_off(
@@ -117,16 +131,16 @@ def test_encode_text_takes_what_just_fits_and_refuses_what_would_be_cut_off(
 ) -> None:
     # The context of the tests' models is 12 tokens, start and end included.
     fits = "a b c d e f g h i j"
-    assert encoder.encode_text([fits], ["{}"]).shape == (1, 16)
+    assert encoder.encode_text([named(fits)], ["{}"]).shape == (1, 16)
     with pytest.raises(SceneError, match=f"label '{fits} k' is too long: .* 13 tokens"):
-        encoder.encode_text(["short", f"{fits} k"], ["{}"])
+        encoder.encode_text([named("short"), named(f"{fits} k")], ["{}"])
     with pytest.raises(SceneError, match=f"label '{fits}' is too long"):
-        encoder.encode_text([fits], ["{}", "a photo of {}"])
+        encoder.encode_text([named(fits)], ["{}", "a photo of {}"])
 
 
 def test_encode_text_can_take_part_in_a_differentiable_product(encoder: ClipEncoder) -> None:
     weights = torch.ones(16, requires_grad=True)
-    (encoder.encode_text(["a", "b"], ["{}"]) @ weights).sum().backward()
+    (encoder.encode_text([named("a"), named("b")], ["{}"]) @ weights).sum().backward()
     assert weights.grad is not None
 
 
@@ -134,7 +148,7 @@ def test_encode_text_refuses_a_template_without_a_place_for_the_label(
     encoder: ClipEncoder,
 ) -> None:
     with pytest.raises(ParamsError, match=r"'a photo' has no \{\} where the label goes"):
-        encoder.encode_text(["a"], ["{}", "a photo"])
+        encoder.encode_text([named("a")], ["{}", "a photo"])
 
 
 def test_load_clip_leaves_random_numbers_alone(clip_vit: Files) -> None:

@@ -1,6 +1,5 @@
-"""Photos, labels, masks and splits: what is read, and how a user's mistake is told."""
+"""Photos and masks: what is read, and how a user's mistake is told."""
 
-import re
 import struct
 from pathlib import Path
 
@@ -15,9 +14,7 @@ from ovs3d.scene.dataset import (
     is_upright,
     load_photo,
     open_photos,
-    read_labels,
     read_masks,
-    split_views,
     unpack_masks,
 )
 from ovs3d.scene.sharpness import look_at_photo
@@ -190,46 +187,9 @@ def test_load_photo_cut_off_file_is_an_error(photos: Photos) -> None:
         load_photo(path, 1)
 
 
-def test_read_labels_keeps_the_order_and_strips(tmp_path: Path) -> None:
-    (tmp_path / "classes.txt").write_bytes("\ufeffred apple \r\nMüsli\r\ntable\r\n\r\n".encode())
-    assert read_labels(tmp_path / "classes.txt") == ("red apple", "Müsli", "table")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        pytest.param(b"", r"classes\.txt: no labels in it", id="none"),
-        pytest.param(b"\n \n", r"classes\.txt: no labels in it", id="only blank"),
-        pytest.param(b"apple\n\ntable\n", r"line 2 is blank", id="blank"),
-        pytest.param(
-            b"apple\ntable\nApple\n", r"line 3: label 'Apple' is on line 1 already", id="duplicate"
-        ),
-        pytest.param(b"salt/pepper\n", r"line 1: a label cannot hold '/'", id="slash"),
-        pytest.param(b"\xff\xfe\x00", r"not UTF-8 text", id="encoding"),
-        pytest.param(
-            "\n".join(f"label {n}" for n in range(256)).encode(), r"256 labels", id="too many"
-        ),
-    ],
-)
-def test_read_labels_bad_file_is_one_clear_error(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
-    (tmp_path / "classes.txt").write_bytes(content)
-    with pytest.raises(SceneError, match=message) as raised:
-        read_labels(tmp_path / "classes.txt")
-    assert "\n" not in str(raised.value)
-
-
-def test_read_labels_missing_file_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match=r"classes\.txt: no such file; write one label a line"):
-        read_labels(tmp_path / "classes.txt")
-
-
 def test_read_masks_gives_back_the_label_maps(scene: SyntheticScene, scene_folder: Path) -> None:
     photos = open_photos(scene_folder / "images")
-    labels = read_labels(scene_folder / "segmentations" / "classes.txt")
-    masks = read_masks(scene_folder / "segmentations", labels, photos)
-    assert labels == LABELS
+    masks = read_masks(scene_folder / "segmentations", LABELS, photos)
     assert list(masks) == [1, 4]
     for view, mask in masks.items():
         expected = scene.label_maps[view].numpy() == np.arange(len(LABELS))[:, None, None]
@@ -320,22 +280,3 @@ def test_read_masks_unreadable_file_is_an_error(tmp_path: Path, photos: Photos) 
     file.write_bytes(file.read_bytes()[:60])
     with pytest.raises(SceneError, match=r"apple\.png: cannot be read as an image"):
         read_masks(tmp_path / "masks", TWO_LABELS, photos)
-
-
-def test_split_views_holds_test_views_out() -> None:
-    assert split_views(5, (3, 1), "held_out") == ((0, 2, 4), (1, 3))
-
-
-def test_split_views_paper_trains_on_all() -> None:
-    assert split_views(4, (1,), "paper") == ((0, 1, 2, 3), (1,))
-
-
-def test_split_views_outside_view_is_an_error() -> None:
-    message = "test_views names view 5, but the 5 photos are views 0 to 4"
-    with pytest.raises(SceneError, match=re.escape(message)):
-        split_views(5, (1, 5), "paper")
-
-
-def test_split_views_must_leave_views_to_train_on() -> None:
-    with pytest.raises(SceneError, match="holds out all 2 photos"):
-        split_views(2, (0, 1), "held_out")

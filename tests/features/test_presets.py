@@ -1,4 +1,4 @@
-"""The preset `paper` with its own full-size models, random weights in local files."""
+"""Presets with their own full-size models, random weights in local files."""
 
 from pathlib import Path
 from typing import Any
@@ -81,18 +81,31 @@ def test_vit_b_16_of_open_clip_from_a_file(paper: Preset, photos: Photos, tmp_pa
 
 
 @pytest.mark.slow
-def test_vit_b_8_of_timm_from_a_file(paper: Preset, photos: Photos, tmp_path: Path) -> None:
-    params = paper.dino_features.model_copy(update={"weights": str(tmp_path / "dino.safetensors")})
+@pytest.mark.parametrize(
+    ("name", "downscale", "grid", "dim"),
+    [
+        # 480 / 5 and 360 / 5 pixels in patches of 8.
+        pytest.param("paper", 5, (9, 12), 768, id="ViT-B/8"),
+        # 480 / 2 and 360 / 2 pixels in patches of 14, without what fills none.
+        pytest.param("photos", 2, (12, 17), 384, id="DINOv2 ViT-S/14"),
+    ],
+)
+def test_dino_of_timm_from_a_file(
+    name: str, downscale: int, grid: tuple[int, int], dim: int, photos: Photos, tmp_path: Path
+) -> None:
+    preset = Preset.model_validate(yaml.safe_load(PARAMS.read_text())[name])
+    params = preset.dino_features.model_copy(update={"weights": str(tmp_path / "dino.safetensors")})
     torch.manual_seed(0)
     network = timm.create_model(params.model, num_classes=0, dynamic_img_size=True).eval()
     save_file(network.state_dict(), params.weights)
     extract_dino(photos, params, CPU, tmp_path / "dino.zarr")
     store = TokenStore.open(tmp_path / "dino.zarr")
-    # 480 / 5 and 360 / 5 pixels in patches of 8.
-    assert (store.grid, store.dim) == ((9, 12), 768)
+    assert (store.grid, store.dim) == (grid, dim)
     config = network.pretrained_cfg
     mean, std = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
-    small = torch.from_numpy(np.array(Image.open(photos.paths[0]).reduce(5)))
+    small = torch.from_numpy(np.array(Image.open(photos.paths[0]).reduce(downscale)))
+    small = small[: grid[0] * network.patch_embed.patch_size[0]]
+    small = small[:, : grid[1] * network.patch_embed.patch_size[1]]
     pixels = (small.permute(2, 0, 1) / 255 - mean) / std
     with torch.no_grad():
         features = network.get_intermediate_layers(pixels[None], 1, norm=params.final_norm)[0][0]

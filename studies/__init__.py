@@ -1,0 +1,1 @@
+"""Studies of the method: what it reaches, beside baselines, and what each of its parts is worth."""

@@ -1,0 +1,43 @@
+"""CLIP in two dimensions: the windows of the scored photo itself label its pixels; no 3D at all.
+
+It sees the photo that it labels, which no other row does.
+"""
+
+import torch
+from torch import Tensor
+
+from ovs3d.scene.cameras import pixel_centres
+from studies.case import Case, LabelMaps
+
+
+def label_maps(case: Case, scale: int | None = None, normalise: bool = False) -> LabelMaps:
+    """Label every pixel with its best text.
+
+    Args:
+        case: to label.
+        scale: one scale alone; the mean over all if None.
+        normalise: stretch the cosines of every label to [0, 1] over the photo first.
+    """
+    inputs, store = case.inputs, case.inputs.clip
+    photos = inputs.photos
+    xy = pixel_centres(photos.width, photos.height, case.downscale).to(case.device)
+    # Pixels beyond the last whole working pixel share it, as in distillation.
+    cell = (xy / store.downscale).long()
+    ys, xs = cell[:, 1].clamp(max=store.height - 1), cell[:, 0].clamp(max=store.width - 1)
+    shape = (photos.height // case.downscale, photos.width // case.downscale)
+    windows = store.load(case.views, case.device)
+    maps = {}
+    for view in case.views:
+        relevancy = windows.relevancy(view, inputs.text)  # [C, N_s, h, w]
+        if normalise:
+            relevancy = _stretch(relevancy)
+        scores = relevancy.mean(dim=1) if scale is None else relevancy[:, scale]
+        best = scores.argmax(dim=0)[ys, xs].view(shape)
+        maps[view] = best.to(torch.uint8).cpu().numpy()
+    return maps
+
+
+def _stretch(relevancy: Tensor) -> Tensor:
+    low = relevancy.amin(dim=(-2, -1), keepdim=True)
+    high = relevancy.amax(dim=(-2, -1), keepdim=True)
+    return (relevancy - low) / (high - low).clamp(min=1e-6)

@@ -1,0 +1,100 @@
+"""The truth in place of one input of the method: which part is at fault for what is missing."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot, pad
+
+from ovs3d.distill.bank import DistillInputs
+from ovs3d.evaluation.segment import shrink_labels
+from ovs3d.files import atomic_path
+from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.given_poses import FOLDER, Lens, build_model, proper_pose
+from studies.case import Case
+from studies.products import digests, key_of, locked
+from studies.scenes import Scene
+from studies.stores import boxes_of, rewrite_windows
+
+
+def true_windows(case: Case) -> DistillInputs:
+    """Replace every window by the mean of the texts of its pixels' true labels."""
+    return _replace_windows(case, case.inputs.text)
+
+
+def one_hot_windows(case: Case) -> DistillInputs:
+    """Replace every window by the shares of the labels in it, and texts by one-hot codes."""
+    text = case.inputs.text
+    codes = torch.eye(*text.shape, device=text.device)
+    return replace(_replace_windows(case, codes), text=codes)
+
+
+def true_poses(scene: Scene, work: Path) -> Scene:
+    """Return a copy of a scene that brings its true cameras along as given poses."""
+    cameras_file = scene.folder / "truth" / "cameras.json"
+    photos = open_photos(scene.images)
+    key = key_of(digests([*photos.paths, cameras_file]))
+    copy = work / "true_poses" / f"{scene.name}-{key}"
+    with locked(copy):
+        if not copy.is_dir():
+            cameras = json.loads(cameras_file.read_text())
+            lenses = [
+                Lens(
+                    "PINHOLE",
+                    (camera["fx"], camera["fy"], camera["cx"], camera["cy"]),
+                    photos.width,
+                    photos.height,
+                )
+                for camera in cameras
+            ]
+            poses = [
+                proper_pose(camera["world_from_camera"], f"{cameras_file}: view {view}")
+                for view, camera in enumerate(cameras)
+            ]
+            model = build_model(photos.names, lenses, poses)
+            with atomic_path(copy) as folder:
+                (folder / "images" / FOLDER).mkdir(parents=True)
+                model.write_binary(folder / "images" / FOLDER)
+                for path in photos.paths:
+                    (folder / "images" / path.name).symlink_to(path.resolve())
+                for name in ("segmentations", "truth"):
+                    (folder / name).symlink_to((scene.folder / name).resolve())
+    return replace(scene, folder=copy)
+
+
+def _replace_windows(case: Case, codes: Tensor) -> DistillInputs:
+    store, codes = case.inputs.clip, codes.cpu()
+    boxes = dict(zip(store.views, boxes_of(store).astype(np.int64), strict=True))
+
+    def change(view: int, vectors: Tensor) -> Tensor:  # noqa: ARG001
+        labels = shrink_labels(case.scene.label_map(view), store.downscale)
+        shares = label_shares(
+            torch.from_numpy(labels.copy()), torch.from_numpy(boxes[view]), len(codes)
+        )
+        return normalize(shares @ codes, dim=1)
+
+    path = case.out / "clip.zarr"
+    return replace(case.inputs, clip=rewrite_windows(store, path, codes.tolist(), change))
+
+
+def label_shares(labels: Tensor, boxes: Tensor, count: int) -> Tensor:
+    """Return the share of every label in windows.
+
+    Args:
+        labels: uint8 [h, w], 1 to `count`; other values have no label.
+        boxes: int64 [M, 4] left, upper, right, lower.
+        count: number of labels C.
+
+    Returns:
+        [M, C]; rows sum to 1, all equal where a window shows no label.
+    """
+    known = torch.where(labels <= count, labels, 0).long()
+    layers = one_hot(known, count + 1)[..., 1:].double()
+    sums = pad(layers.cumsum(0).cumsum(1), (0, 0, 1, 0, 1, 0))
+    left, upper, right, lower = boxes.unbind(dim=1)
+    counts = sums[lower, right] - sums[upper, right] - sums[lower, left] + sums[upper, left]
+    counts += (counts.sum(dim=1, keepdim=True) == 0).double()
+    return (counts / counts.sum(dim=1, keepdim=True)).float()

@@ -1,0 +1,132 @@
+"""Outputs of the pipeline's stages, made once and shared by all rows that need the same.
+
+Every folder is named after what it is made from: parameters, photos, seed and the stage's code as
+`dvc.yaml` lists it. What a kill leaves unfinished is continued by the stage itself.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ovs3d.files import digest
+from ovs3d.params import SceneParams
+from ovs3d.scene.given_poses import FOLDER as GIVEN_POSES
+from studies.scenes import Scene
+
+_DAG = Path("dvc.yaml")
+_KEY_DIGITS = 12
+
+
+class Products:
+    """The stages of one scene up to the field.
+
+    Attributes:
+        scene: whose photos the stages see.
+        work: folder of all products.
+    """
+
+    def __init__(self, scene: Scene, work: Path) -> None:
+        self.scene = scene
+        self.work = work
+
+    def poses(self, params: SceneParams) -> Path:
+        """Return the folder that stage poses writes."""
+        given = sorted((self.scene.images / GIVEN_POSES).glob("*"))
+        made_from = [self._photos(), digests(given)]
+        return self._run("poses", _unseeded(params), made_from, images=self.scene.images)
+
+    def clip_features(self, params: SceneParams) -> Path:
+        """Return the folder that stage clip_features writes."""
+        made_from: list[Any] = [self._photos()]
+        if params.stages.clip_features.views < 1:
+            made_from += [params.val_views, params.test_views]
+        return self._run("clip_features", _unseeded(params), made_from, images=self.scene.images)
+
+    def dino_features(self, params: SceneParams) -> Path:
+        """Return the folder that stage dino_features writes."""
+        photos = [self._photos()]
+        return self._run("dino_features", _unseeded(params), photos, images=self.scene.images)
+
+    def reconstruct(self, params: SceneParams) -> Path:
+        """Return the folder that stage reconstruct writes, one for every seed."""
+        poses = self.poses(params)
+        made_from = [self._photos(), poses.name, params.val_views, params.test_views]
+        return self._run("reconstruct", params, made_from, images=self.scene.images, poses=poses)
+
+    def arguments(self, params: SceneParams, out: Path) -> argparse.Namespace:
+        """Return the arguments of stage distill; what it reads is made first."""
+        return argparse.Namespace(
+            scene=self.scene.name,
+            images=self.scene.images,
+            classes=self.scene.classes,
+            poses=self.poses(params),
+            clip_features=self.clip_features(params),
+            dino_features=self.dino_features(params),
+            reconstruct=self.reconstruct(params),
+            out=out,
+        )
+
+    def _photos(self) -> list[str]:
+        return digests(sorted(path for path in self.scene.images.iterdir() if path.is_file()))
+
+    def _run(
+        self, stage: str, params: SceneParams, made_from: Sequence[Any], **inputs: Path
+    ) -> Path:
+        section = getattr(params.stages, stage).model_dump(mode="json")
+        content = [section, params.seed, params.device, code_digest((stage,)), *made_from]
+        out = self.work / stage / f"{self.scene.name}-{key_of(content)}"
+        done = out.with_name(f"{out.name}.done")
+        with locked(out):
+            if not done.is_file():
+                main = importlib.import_module(f"stages.{stage}").main
+                main(argparse.Namespace(scene=self.scene.name, out=out, **inputs), params)
+                done.touch()
+        return out
+
+
+def key_of(content: Any) -> str:
+    """Return a short digest of JSON values."""
+    text = json.dumps(content, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+
+
+@cache
+def code_digest(stages: tuple[str, ...], files: tuple[Path, ...] = ()) -> str:
+    """Return a digest of the code of some stages and of further source files."""
+    listed = yaml.safe_load(_DAG.read_text())["stages"]
+    entries = (listed[stage].get("do", listed[stage]) for stage in stages)
+    code = {Path(dep) for entry in entries for dep in entry["deps"] if dep.endswith(".py")}
+    return key_of(digests(sorted(code | set(files))))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from making the same thing at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def digests(files: Iterable[Path]) -> list[str]:
+    """Return name and digest of every file."""
+    return [f"{file.name} {_digest_of(file, file.stat().st_mtime_ns)}" for file in files]
+
+
+def _unseeded(params: SceneParams) -> SceneParams:
+    """Return the parameters of a stage whose outputs all seeds share."""
+    return params.model_copy(update={"seed": 0})
+
+
+@cache
+def _digest_of(file: Path, modified: int) -> str:  # noqa: ARG001 - part of what is remembered
+    return digest(file)

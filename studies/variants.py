@@ -1,0 +1,45 @@
+"""The method and its ablations, as changes of single parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A form of the method.
+
+    Attributes:
+        name: on the command line and in the results.
+        text: what it is, for the table.
+        overrides: dotted keys of `params.yaml` below the preset -> values.
+    """
+
+    name: str
+    text: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+FULL = Variant("full", "the method as the preset has it")
+
+ABLATIONS = (
+    Variant("no_rda", "without RDA", {"distill.losses.rda": 0.0}),
+    Variant("no_fda", "without FDA", {"distill.fda.positive": 0.0, "distill.fda.negative": 0.0}),
+    Variant(
+        "no_fda_negative",
+        "without the half of FDA that pushes dissimilar points apart",
+        {"distill.fda.negative": 0.0},
+    ),
+    Variant(
+        "mean_scales",
+        "mean over the scales in place of the Selection Volume",
+        {"distill.selection": "mean"},
+    ),
+    Variant("one_scale", "the middle scale alone", {"distill.selection": 1}),
+    Variant(
+        "views_50", "CLIP features of 50 % of the training views", {"clip_features.views": 0.5}
+    ),
+    Variant(
+        "views_10", "CLIP features of 10 % of the training views", {"clip_features.views": 0.1}
+    ),
+)
