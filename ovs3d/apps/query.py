@@ -12,7 +12,7 @@ from torch import Tensor
 from ovs3d.apps.labels import choose_views
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER, built
 from ovs3d.device import resolve_device
-from ovs3d.distill.calibration import center_texts
+from ovs3d.distill.heads import center_texts
 from ovs3d.distill.model import Segmentation, load_segmentation
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.evaluation.drawing import framed, panel, row, save_png, scale_bar, stack

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ovs3d.distill.heads import center_texts
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.params import FdaParams, RelevancyParams
 
@@ -61,11 +62,6 @@ class TokenUnits:
 
     mean: float
     std: float
-
-
-def center_texts(text: Tensor, text_center: Tensor) -> Tensor:
-    """Return unit texts [..., D] without what the labels share, [D], as unit vectors."""
-    return functional.normalize(text - text_center, dim=-1)
 
 
 def neutral_clip_units(text: Tensor, scales: int) -> ClipUnits:

@@ -84,3 +84,8 @@ class InnerProducts:
     def decode(self, rays: Tensor) -> Tensor:
         """Return F itself, [R, D], for ray features [R, features + 1]."""
         return rays @ self._affine.T
+
+
+def center_texts(text: Tensor, text_center: Tensor) -> Tensor:
+    """Return unit texts [..., D] without what the labels share, [D], as unit vectors."""
+    return functional.normalize(text - text_center, dim=-1)

@@ -58,13 +58,11 @@ def js_divergence(p: Tensor, q: Tensor) -> Tensor:
     return (p_term + q_term).sum(-1) / 2
 
 
-def rda_loss(logits: Tensor, targets: Tensor, selection: Tensor) -> Tensor:
+def rda_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Return the Relevancy-Distribution Alignment loss (Eq. 5-8).
 
     Args:
         logits: [R, C] z, in the units of the softmax.
-        targets: [R, N_s, C] scores of the labels by scale, in the units of the softmax.
-        selection: [R, N_s], rows sum to 1; receives a gradient.
+        target: [R, C] scores of the labels, in the units of the softmax.
     """
-    target = select_scales(targets, selection).softmax(-1)
-    return js_divergence(logits.softmax(-1), target).mean()
+    return js_divergence(logits.softmax(-1), target.softmax(-1)).mean()

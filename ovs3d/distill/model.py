@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ovs3d.distill.calibration import center_texts
-from ovs3d.distill.heads import ClipHead, InnerProducts
+from ovs3d.distill.heads import ClipHead, InnerProducts, center_texts
 from ovs3d.errors import StoreError, one_line
 from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensors
 from ovs3d.field.model import Field, make_linear

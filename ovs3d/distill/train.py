@@ -16,7 +16,7 @@ from ovs3d.distill.bank import (
 )
 from ovs3d.distill.calibration import calibrate_fda
 from ovs3d.distill.fda import fda_loss
-from ovs3d.distill.losses import color_loss, feature_loss, rda_loss
+from ovs3d.distill.losses import color_loss, feature_loss, rda_loss, select_scales
 from ovs3d.distill.model import Appearance, Segmentation, new_segmentation
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, join
@@ -193,7 +193,10 @@ class Distiller:
             if weights.feature:
                 feature = feature_loss(products, rays[:count], pixel_features, selection)
             if weights.rda:
-                rda = rda_loss(logits[:count] / self.pixels.units.spread, targets, selection)
+                # With `max` the selection learns from the features alone.
+                best = self.params.relevancy.scales == "max"
+                target = targets.amax(1) if best else select_scales(targets, selection)
+                rda = rda_loss(logits[:count] / self.pixels.units.spread, target)
         if weights.color and self.joint:
             color = self._color_loss(appearance.first(count, len(samples.weights)), samples, pixels)
         if patches is not None:

@@ -21,7 +21,7 @@ SCORES = np.array(
 
 def model() -> Any:
     """Return what `add_query` and `verdict` use of a segmentation."""
-    return SimpleNamespace(labels=LABELS, text=TEXT)
+    return SimpleNamespace(labels=LABELS, text=TEXT, text_center=torch.zeros(3))
 
 
 def test_words_become_the_last_label() -> None:
