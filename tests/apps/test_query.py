@@ -64,7 +64,7 @@ def test_verdict_names_what_the_words_come_closest_to() -> None:
 
 def test_verdict_without_anything_seen_says_so() -> None:
     found = model()
-    add_query(found, "fruit", torch.cat((TEXT, QUERY)))
+    add_query(found, "fruit", LABELS, torch.cat((TEXT, QUERY)))
     assert verdict(SCORES[:0], found).startswith("no ray of these views meets anything")
 
 

@@ -45,6 +45,14 @@ def test_clip_features_stage_writes_a_finished_store(
     assert "CLIP features of demo" in capsys.readouterr().out
 
 
+def test_a_share_of_the_views_is_one_of_those_that_are_trained_on(project: Path) -> None:
+    content = yaml.safe_load((project / "params.yaml").read_text())
+    content["scenes"]["demo"]["val_views"] = [2]
+    (project / "params.yaml").write_text(yaml.safe_dump(content))
+    assert _run.run(clip_features.main, "", ("images", "out"), ["demo", "raw/images", "out"]) == 0
+    assert FeatureStore.open(project / "out" / "clip.zarr").views == (0,)
+
+
 def test_changed_test_views_keep_a_store_of_all_photos(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

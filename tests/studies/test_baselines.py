@@ -20,10 +20,11 @@ from ovs3d.features.windows import lattice, windows
 from ovs3d.field.checkpoint import save_field
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.params import load_scene_params
-from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.dataset import NO_LABEL, open_photos
 from ovs3d.scene.fit_space import choose_space
 from ovs3d.spill import Spill
 from studies.baselines import clip_2d, ffd, lerf, lifting, semantic
+from studies.baselines.training import best_labels
 from studies.case import Case
 from studies.oracle import true_windows
 from studies.scenes import Scene
@@ -141,6 +142,18 @@ def test_ffd(case: Case) -> None:
 def test_lerf(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Case, "encode", lambda _, words: -torch.eye(len(words), DIM))
     assert score(case, lerf.label_maps(case))["accuracy"] > 0.85
+
+
+def test_what_rays_do_not_meet_is_unlabelled(case: Case) -> None:
+    photos, downscale = case.inputs.photos, case.downscale
+    shape = (photos.height // downscale, photos.width // downscale)
+    opacity = torch.ones(shape)
+    opacity[0] = 0.4
+    scores = torch.zeros(opacity.numel(), len(LABELS))
+    scores[:, 2] = 1
+    found = best_labels(case, scores, opacity.flatten())
+    assert (found[0] == NO_LABEL).all()
+    assert (found[1:] == 2).all()
 
 
 def test_lerf_compares_with_the_word_that_fits_best() -> None:
