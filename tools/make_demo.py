@@ -10,39 +10,14 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from tools.scenes.build import build
 from tools.scenes.demo import DEMO
-from tools.scenes.files import numbers, write_atomic, write_json, write_text
+from tools.scenes.files import numbers, write_atomic
 from tools.scenes.render import render_depth, render_labels, render_photo, setup
 from tools.scenes.ring import RING
-from tools.scenes.spec import SceneSpec, Shoot
+from tools.scenes.writing import missing, write_masks, write_words
 
 SHOOTS = {"demo": DEMO, "ring": RING}
-
-
-def write_words(out: Path, shoot: Shoot) -> None:
-    """Write the list of labels and the true cameras."""
-    labels = [entity.label for entity in shoot.scene.entities]
-    write_text(out / "segmentations" / "classes.txt", "\n".join(labels) + "\n")
-    write_json(out / "truth" / "cameras.json", [view.record() for view in shoot.views])
-
-
-def write_masks(out: Path, index: int, scene: SceneSpec) -> None:
-    """Split a label map into one mask per label."""
-    indices = np.asarray(Image.open(out / "truth" / "labels" / f"{index:03d}.png"))
-    for number, entity in enumerate(scene.entities, start=1):
-        mask = Image.fromarray(np.where(indices == number, 255, 0).astype(np.uint8))
-        path = out / "segmentations" / f"{index:02d}" / f"{entity.label}.png"
-        write_atomic(path, mask.save)
-
-
-def missing(folder: Path, suffix: str, wanted: list[int]) -> list[tuple[int, Path]]:
-    """Return the wanted views that have no file in the folder yet, with their paths."""
-    paths = [(index, folder / f"{index:03d}{suffix}") for index in wanted]
-    return [(index, path) for index, path in paths if not path.exists()]
 
 
 def main() -> None:

@@ -10,6 +10,17 @@ from tools.scenes.spec import BackgroundSpec
 
 Texture = Callable[[Graph, int], Socket]
 
+MEANS = {
+    "cloth": ("#6a80a0", "#a26a74", "#93917c"),
+    "concrete": ("#94928c", "#a89e90", "#858d95"),
+    "marble": ("#c0bcb6", "#44685a", "#c4a494"),
+    "carpet": ("#7e3a30", "#5c5f5c", "#7a4a66"),
+    "sand": ("#bc9c6c", "#ac967a", "#b88556"),
+}
+"""The middle colours of the textures that may be faded, one for each variant."""
+PLAIN_CONTRAST = 0.06
+"""What is left of the contrast in plain patches."""
+
 
 def _wood(graph: Graph, variant: int) -> Socket:
     """Planks with grain along x."""
@@ -178,6 +189,22 @@ def surface(spec: BackgroundSpec) -> bpy.types.Material:
     """Build the material of a background; its seed picks the colours and the place in it."""
     rng = np.random.default_rng(spec.texture_seed)
     offset = [float(value) for value in rng.uniform(-30, 30, 3)]
-    graph = Graph(spec.kind, offset)
-    color = TEXTURES[spec.kind](graph, int(rng.integers(3)))
+    graph = Graph(spec.kind, offset, spec.fineness)
+    variant = int(rng.integers(3))
+    color = TEXTURES[spec.kind](graph, variant)
+    if spec.contrast < 1 or spec.plain:
+        color = _fade(graph, color, spec, linear(MEANS[spec.kind][variant]))
     return graph.finish(color, roughness=0.75)
+
+
+def _fade(
+    graph: Graph, color: Socket, spec: BackgroundSpec, mean: tuple[float, float, float, float]
+) -> Socket:
+    """Blend a texture with its mean colour: a little everywhere, almost fully in plain patches."""
+    kept: Socket | float = spec.contrast
+    if spec.plain:
+        # This noise is roughly normal: half of it below 0.5, and next to all of it in 0.3..0.7.
+        edge = 0.3 + 0.4 * spec.plain
+        patches = graph.step(graph.noise(0.3, detail=1.0), edge - 0.01, edge + 0.01)
+        kept = graph.math("MULTIPLY", graph.math("MAXIMUM", patches, PLAIN_CONTRAST), kept)
+    return graph.mix(kept, mean, color)

@@ -19,13 +19,13 @@ WALL_SCALE = 1.5
 
 
 def build(spec: SceneSpec) -> None:
-    """Replace everything in Blender by the scene; pass_index holds the label of each object."""
+    """Replace everything in Blender by the scene; pass_index holds the number of each label."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    for index, entity in enumerate(spec.entities, start=1):
+    for entity in (*spec.entities, *spec.unnamed):
         if isinstance(entity, ObjectSpec):
-            add_object(entity, index)
+            add_object(entity, spec.number(entity))
         else:
-            add_background(entity, index, spec)
+            add_background(entity, spec.number(entity), spec)
     add_light(spec.light)
     camera = bpy.data.cameras.new("camera")
     camera.sensor_fit = "HORIZONTAL"

@@ -72,34 +72,59 @@ def orbit_view(
     distance: float = DISTANCE,
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0),
     roll: float = 0.0,
+    aside: float = 0.0,
 ) -> View:
-    """Return the view from a direction (degrees) towards the middle of the table plus a shift."""
+    """Return the view from a direction (degrees) towards the middle of the table plus a shift.
+
+    The whole camera, with what it looks at, stands `aside` to the right.
+    """
     turn, rise = np.radians(azimuth), np.radians(pitch)
     direction = np.array([np.sin(turn) * np.cos(rise), -np.cos(turn) * np.cos(rise), np.sin(rise)])
-    middle = np.array(TARGET)
+    middle = np.array(TARGET) + np.array((aside, 0.0, 0.0))
     pose = look_at(middle + distance * direction, middle + np.array(shift), roll)
     return View(pose, *size)
 
 
-def sweep(size: tuple[int, int], count: int, seed: int) -> list[View]:
-    """Return a hand-held-like sweep from left to right with wobble in all directions."""
+def sweep(
+    size: tuple[int, int],
+    count: int,
+    seed: int,
+    *,
+    pitch: float = PITCH,
+    distance: float = DISTANCE,
+    turn: float = 15.0,
+    travel: float = 0.0,
+) -> list[View]:
+    """Return a hand-held-like sweep from left to right with wobble in all directions.
+
+    The camera turns about what it looks at by `turn` degrees to each side, and travels past it
+    by `travel` units to each side.
+    """
     rng = np.random.default_rng(seed)
     views = []
     for step in np.linspace(-1, 1, count):
         views.append(
             orbit_view(
                 size,
-                azimuth=15.0 * step + rng.normal(0, 0.4),
-                pitch=PITCH + 2.6 * np.sin(4.2 * step + 0.6) + rng.normal(0, 0.35),
-                distance=DISTANCE + 0.3 * np.cos(3.1 * step) + rng.normal(0, 0.07),
+                azimuth=turn * step + rng.normal(0, 0.4),
+                pitch=pitch + 2.6 * np.sin(4.2 * step + 0.6) + rng.normal(0, 0.35),
+                distance=distance + 0.3 * np.cos(3.1 * step) + rng.normal(0, 0.07),
                 shift=tuple(rng.normal(0, 0.05, 3)),
                 roll=rng.normal(0, 0.7),
+                aside=travel * step,
             )
         )
     return views
 
 
-def ring(size: tuple[int, int], count: int, seed: int) -> list[View]:
+def ring(
+    size: tuple[int, int],
+    count: int,
+    seed: int,
+    *,
+    pitches: tuple[float, float] = RING_PITCHES,
+    distance: float = RING_DISTANCE,
+) -> list[View]:
     """Return two hand-held-like rings, all the way round; the higher looks between the lower."""
     rng = np.random.default_rng(seed)
     views = []
@@ -108,8 +133,8 @@ def ring(size: tuple[int, int], count: int, seed: int) -> list[View]:
             orbit_view(
                 size,
                 azimuth=360 * number / count + rng.normal(0, 1.0),
-                pitch=RING_PITCHES[number % 2] + rng.normal(0, 0.8),
-                distance=RING_DISTANCE + rng.normal(0, 0.12),
+                pitch=pitches[number % 2] + rng.normal(0, 0.8),
+                distance=distance + rng.normal(0, 0.12),
                 shift=tuple(rng.normal(0, 0.06, 3)),
                 roll=rng.normal(0, 0.7),
             )

@@ -1,5 +1,6 @@
 """Where objects stand: apart in space, inside the picture and little hidden from any view."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,36 @@ def checked_views() -> list[View]:
     return [orbit_view(SIZE, azimuth) for azimuth in (-15.0, 0.0, 15.0)]
 
 
-def boxes(solid: Solid, x: float, y: float, views: list[View]) -> Array:
+@dataclass(frozen=True)
+class Area:
+    """The part of the table that objects may stand on, and how they must be seen there.
+
+    Objects stand before `back` and within `reach` of the middle. Each is wholly inside every view,
+    or some view if not `everywhere`, and hides less than the share `hidden` of another.
+    """
+
+    x: tuple[float, float] = (-2.6, 2.6)
+    y: tuple[float, float] = (-2.0, 1.9)
+    back: float = NEAREST_WALL
+    reach: float = np.inf
+    hidden: float = MAX_HIDDEN
+    everywhere: bool = True
+
+    def holds(self, solid: Solid, x: float, y: float) -> bool:
+        """Tell whether a solid at (x, y) stands within reach and before the wall."""
+        return bool(y + solid.radius < self.back and np.hypot(x, y) + solid.radius < self.reach)
+
+    def shows(self, box: Array, views: Sequence[View]) -> bool:
+        """Tell whether a bounding box lies inside the pictures that it should be in."""
+        size = np.array([views[0].width, views[0].height])
+        inside = (box[:, :2] > MARGIN).all(axis=1) & (box[:, 2:] < size - MARGIN).all(axis=1)
+        return bool(inside.all() if self.everywhere else inside.any())
+
+
+TABLE = Area()
+
+
+def boxes(solid: Solid, x: float, y: float, views: Sequence[View]) -> Array:
     """Return the bounding boxes (views, 4: left, top, right, bottom) of a solid at (x, y)."""
     angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     ring = np.column_stack([x + solid.radius * np.cos(angle), y + solid.radius * np.sin(angle)])
@@ -51,32 +81,39 @@ def hidden_share(first: Array, second: Array) -> float:
     return float((common / np.minimum(*areas)).max())
 
 
-def place(solids: list[Solid], rng: np.random.Generator) -> list[tuple[float, float] | None]:
+def place(
+    solids: list[Solid],
+    rng: np.random.Generator,
+    area: Area = TABLE,
+    views: Sequence[View] = (),
+) -> list[tuple[float, float] | None]:
     """Return a spot (x, y) for each solid, or None for one that finds no room.
 
     The fullest of several arrangements is taken, as an unlucky first object blocks the rest.
     """
-    arrangements = [_arrange(solids, rng) for _ in range(ROUNDS)]
+    views = views or checked_views()
+    arrangements = [_arrange(solids, rng, area, views) for _ in range(ROUNDS)]
     return min(arrangements, key=lambda spots: spots.count(None))
 
 
-def _arrange(solids: list[Solid], rng: np.random.Generator) -> list[tuple[float, float] | None]:
+def _arrange(
+    solids: list[Solid], rng: np.random.Generator, area: Area, views: Sequence[View]
+) -> list[tuple[float, float] | None]:
     """Put one solid after the other at the first random spot that is free."""
-    views = checked_views()
     spots: list[tuple[float, float] | None] = []
     placed: list[tuple[float, float, float, Array]] = []
     for solid in solids:
         spots.append(None)
         for _ in range(TRIES):
-            x, y = float(rng.uniform(-2.6, 2.6)), float(rng.uniform(-2.0, 1.9))
+            x, y = float(rng.uniform(*area.x)), float(rng.uniform(*area.y))
             box = boxes(solid, x, y, views)
-            inside = (box[:, :2] > MARGIN).all() and (box[:, 2:] < np.array(SIZE) - MARGIN).all()
-            free = y + solid.radius < NEAREST_WALL and all(
+            free = area.holds(solid, x, y) and area.shows(box, views)
+            free = free and all(
                 np.hypot(x - other_x, y - other_y) > solid.radius + radius + GAP
-                and hidden_share(box, other_box) < MAX_HIDDEN
+                and hidden_share(box, other_box) < area.hidden
                 for other_x, other_y, radius, other_box in placed
             )
-            if inside and free:
+            if free:
                 spots[-1] = (x, y)
                 placed.append((x, y, solid.radius, box))
                 break

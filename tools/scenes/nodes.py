@@ -18,12 +18,14 @@ def linear(srgb: str) -> tuple[float, float, float, float]:
 class Graph:
     """A material under construction; each method adds one node and returns its output."""
 
-    def __init__(self, name: str, offset: Sequence[float]) -> None:
-        """Start a material whose texture space is the object's own, shifted by an offset."""
+    def __init__(self, name: str, offset: Sequence[float], fineness: float = 1.0) -> None:
+        """Start a material whose texture space is the object's own, scaled, then shifted."""
         self.material = bpy.data.materials.new(name)
         self.material.use_nodes = True
         self.tree = self.material.node_tree
         coordinates = self.tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
+        if fineness != 1.0:
+            coordinates = self.vector("SCALE", coordinates, fineness)
         self.position = self.vector("ADD", coordinates, offset)
 
     def node(self, kind: str, **inputs: Value) -> bpy.types.Node:

@@ -10,7 +10,8 @@ from PIL import Image
 from tools.scenes.build import aim
 from tools.scenes.camera import View
 
-LABEL_STEP = 16
+LABEL_STEP = 256
+"""Labels are told apart by this in 16 bits, so that a mixture of two of them is found out."""
 DEPTH_UNITS_PER_ONE = 20.0
 """A depth map stores camera z as value / 65535 * this many scene units."""
 
@@ -34,7 +35,7 @@ def setup(width: int, height: int, threads: int) -> None:
 
 
 def render_photo(view: View, path: Path, samples: int) -> None:
-    """Render a denoised photo to a JPEG file."""
+    """Render a denoised photo to a JPEG file, or, by its name, to a PNG file."""
     scene = bpy.context.scene
     bpy.context.view_layer.material_override = None
     scene.cycles.samples = samples
@@ -45,14 +46,15 @@ def render_photo(view: View, path: Path, samples: int) -> None:
     scene.cycles.pixel_filter_type, scene.cycles.filter_width = "BLACKMAN_HARRIS", 1.5
     scene.view_settings.view_transform = "Standard"
     settings = scene.render.image_settings
-    settings.file_format, settings.color_mode, settings.quality = "JPEG", "RGB", 95
+    settings.color_mode, settings.color_depth, settings.quality = "RGB", "8", 95
+    settings.file_format = "PNG" if path.suffix == ".png" else "JPEG"
     _write(view, path)
 
 
 def render_labels(view: View, path: Path) -> None:
     """Render the index of the entity at each pixel's centre to an 8-bit PNG file."""
-    code = _flat("label code", "ShaderNodeObjectInfo", "Object Index", LABEL_STEP / 255)
-    raw = _render_exact(view, path, code, "8")
+    code = _flat("label code", "ShaderNodeObjectInfo", "Object Index", LABEL_STEP / 65535)
+    raw = _render_exact(view, path, code, "16")
     indices = np.round(raw / LABEL_STEP).astype(np.uint8)
     if not np.array_equal(indices.astype(np.int64) * LABEL_STEP, raw) or indices.min() == 0:
         raise RuntimeError(f"{path}: label colours are not multiples of {LABEL_STEP} above 0")

@@ -8,6 +8,9 @@ from tools.scenes.camera import View
 from tools.scenes.layout import NEAREST_WALL, Solid, place
 from tools.scenes.vocabulary import BACKGROUNDS, KINDS, background_label, object_label
 
+UNNAMED = 255
+"""The number of what no label names, in label maps."""
+
 
 @dataclass(frozen=True)
 class ObjectSpec:
@@ -31,11 +34,18 @@ class ObjectSpec:
 
 @dataclass(frozen=True)
 class BackgroundSpec:
-    """The surface of the table ("ground") or of the wall behind it ("wall")."""
+    """The surface of the table ("ground") or of the wall behind it ("wall").
+
+    Its texture is finer by `fineness` and paler with less `contrast`; `plain` (0..1) is about the
+    share of it that has next to none, in large patches.
+    """
 
     kind: str
     role: str
     texture_seed: int
+    fineness: float = 1.0
+    contrast: float = 1.0
+    plain: float = 0.0
 
     @property
     def label(self) -> str:
@@ -57,8 +67,9 @@ class LightSpec:
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """A whole scene; entities are numbered from 1, objects first, then ground and wall.
+    """A whole scene; labels are numbered from 1, those of objects first, then ground and wall.
 
+    Several objects may share a label; that of `unnamed` things is not among the scene's labels.
     The wall stands behind the objects, or, if `enclosed`, on all four sides.
     """
 
@@ -69,11 +80,22 @@ class SceneSpec:
     wall_distance: float
     light: LightSpec
     enclosed: bool = False
+    unnamed: tuple[ObjectSpec, ...] = ()
 
     @property
     def entities(self) -> tuple[ObjectSpec | BackgroundSpec, ...]:
-        """All entities in label order: the first has index 1."""
+        """All entities that have a label, in label order."""
         return (*self.objects, self.ground, self.wall)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The distinct labels; the first has number 1."""
+        return tuple(dict.fromkeys(entity.label for entity in self.entities))
+
+    def number(self, entity: ObjectSpec | BackgroundSpec) -> int:
+        """Return the number of the entity's label, or UNNAMED if the scene lacks it."""
+        labels = self.labels
+        return labels.index(entity.label) + 1 if entity.label in labels else UNNAMED
 
 
 @dataclass(frozen=True)
@@ -88,11 +110,11 @@ class Shoot:
 def describe(scene: SceneSpec) -> list[dict[str, object]]:
     """Return one record per entity, as written to scene.json."""
     records: list[dict[str, object]] = []
-    for index, entity in enumerate(scene.entities, start=1):
+    for entity in scene.entities:
         is_object = isinstance(entity, ObjectSpec)
         records.append(
             {
-                "index": index,
+                "index": scene.number(entity),
                 "type": "object" if is_object else "background",
                 "kind": entity.kind,
                 "color": entity.color if is_object else None,
@@ -104,15 +126,43 @@ def describe(scene: SceneSpec) -> list[dict[str, object]]:
     return records
 
 
-def random_light(rng: np.random.Generator) -> LightSpec:
+def random_light(
+    rng: np.random.Generator,
+    elevation: tuple[float, float] = (38, 70),
+    ambient: tuple[float, float] = (0.35, 0.6),
+) -> LightSpec:
     """Draw a light from the camera's half of the sky."""
     return LightSpec(
         azimuth=float(rng.uniform(-70, 70)),
-        elevation=float(rng.uniform(38, 70)),
+        elevation=float(rng.uniform(*elevation)),
         strength=float(rng.uniform(0.75, 1.2)),
         warmth=float(rng.uniform(-1, 1)),
-        ambient=float(rng.uniform(0.35, 0.6)),
+        ambient=float(rng.uniform(*ambient)),
         softness=float(rng.uniform(2.0, 5.0)),
+    )
+
+
+def solid_of(kind: str, scale: float) -> Solid:
+    """Return the room that an object of a kind takes at a scale."""
+    return Solid(KINDS[kind].radius * scale, KINDS[kind].height * scale)
+
+
+def random_object(
+    kind: str, scale: float, spot: tuple[float, float], rng: np.random.Generator
+) -> ObjectSpec:
+    """Draw the paint and the turn of an object that stands at a spot."""
+    words = KINDS[kind]
+    plain = len(words.patterns) == 1 or rng.random() < 0.45
+    return ObjectSpec(
+        kind=kind,
+        color=str(rng.choice(words.colors)),
+        pattern="plain" if plain else str(rng.choice(words.patterns[1:])),
+        x=spot[0],
+        y=spot[1],
+        yaw=float(rng.uniform(-1, 1)) * words.turn,
+        scale=float(scale),
+        texture_seed=int(rng.integers(1 << 30)),
+        roughness=float(rng.uniform(0.35, 0.7)),
     )
 
 
@@ -121,36 +171,19 @@ def random_spec(seed: int) -> SceneSpec:
     rng = np.random.default_rng(seed)
     kinds = list(rng.permutation(list(KINDS))[: rng.integers(5, 9)])
     scales = rng.uniform(0.78, 1.12, len(kinds))
-    solids = [
-        Solid(KINDS[kind].radius * scale, KINDS[kind].height * scale)
-        for kind, scale in zip(kinds, scales, strict=True)
-    ]
-    objects = []
-    for kind, scale, spot in zip(kinds, scales, place(solids, rng), strict=True):
-        if spot is None:
-            continue
-        words = KINDS[kind]
-        plain = len(words.patterns) == 1 or rng.random() < 0.45
-        objects.append(
-            ObjectSpec(
-                kind=kind,
-                color=str(rng.choice(words.colors)),
-                pattern="plain" if plain else str(rng.choice(words.patterns[1:])),
-                x=spot[0],
-                y=spot[1],
-                yaw=float(rng.uniform(-1, 1)) * words.turn,
-                scale=float(scale),
-                texture_seed=int(rng.integers(1 << 30)),
-                roughness=float(rng.uniform(0.35, 0.7)),
-            )
-        )
+    spots = place([solid_of(*pair) for pair in zip(kinds, scales, strict=True)], rng)
+    objects = tuple(
+        random_object(kind, scale, spot, rng)
+        for kind, scale, spot in zip(kinds, scales, spots, strict=True)
+        if spot is not None
+    )
     ground = str(rng.choice([name for name, words in BACKGROUNDS.items() if words.ground]))
     wall = str(
         rng.choice([name for name, words in BACKGROUNDS.items() if words.wall and name != ground])
     )
     return SceneSpec(
         seed=seed,
-        objects=tuple(objects),
+        objects=objects,
         ground=BackgroundSpec(ground, "ground", int(rng.integers(1 << 30))),
         wall=BackgroundSpec(wall, "wall", int(rng.integers(1 << 30))),
         wall_distance=float(rng.uniform(NEAREST_WALL, 3.3)),
