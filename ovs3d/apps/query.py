@@ -92,9 +92,9 @@ def add_query(model: Segmentation, words: str, labels: tuple[str, ...], text: Te
     Raises:
         StoreError: labels or their texts are not those that the model was trained with.
     """
-    text = center_texts(text, model.text_center)
     known = model.text
     same = labels == model.labels and known.shape[1] == text.shape[1]
+    text = center_texts(text, model.text_center) if same else text
     if not same or (known * text[:-1]).sum(dim=1).min() < _SAME_TEXT:
         raise StoreError(
             "the scene was distilled with other labels, another CLIP model or other templates; run "
