@@ -30,6 +30,17 @@ ABLATIONS = (
         "without the half of FDA that pushes dissimilar points apart",
         {"distill.fda.negative": 0.0},
     ),
+    Variant("raw_units", "features and cosines as they are", {"distill.units": "none"}),
+    Variant(
+        "stretched",
+        "relevancy stretched to [0, 1] per view (Eq. 7), times 8",
+        {"distill.relevancy.normalise": "view", "distill.relevancy.sharpness": 8.0},
+    ),
+    Variant(
+        "selected_scales",
+        "targets by the scales that the Selection Volume weights",
+        {"distill.relevancy.scales": "selected"},
+    ),
     Variant(
         "mean_scales",
         "mean over the scales in place of the Selection Volume",

@@ -193,8 +193,8 @@ class Distiller:
             if weights.feature:
                 feature = feature_loss(products, rays[:count], pixel_features, selection)
             if weights.rda:
-                # With `max` the selection learns from the features alone.
-                best = self.params.relevancy.scales == "max"
+                # With `max` the volume learns from the features alone; fixed weights stay.
+                best = self.params.relevancy.scales == "max" and self.model.selection is not None
                 target = targets.amax(1) if best else select_scales(targets, selection)
                 rda = rda_loss(logits[:count] / self.pixels.units.spread, target)
         if weights.color and self.joint:
