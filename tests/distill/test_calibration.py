@@ -1,0 +1,158 @@
+"""Units of a scene: what encoders' statistics change, and what the losses see of it."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ovs3d.distill.calibration import (
+    ClipUnits,
+    background_scores,
+    calibrate_fda,
+    measure_clip_units,
+    measure_token_units,
+    neutral_clip_units,
+)
+from ovs3d.distill.fda import fda_loss
+from ovs3d.distill.heads import center_texts
+from ovs3d.distill.relevancy import stack_relevancy
+from ovs3d.params import FdaParams, RelevancyParams
+from tests.distill.params import distill_params
+
+SCENE = RelevancyParams(normalise="scene", scales="max", bias=0.3, sharpness=2.5)
+VIEW = RelevancyParams(normalise="view", scales="selected", bias=0.0, sharpness=1.0)
+FDA = FdaParams(positive=1.5, negative=1.5, temperature=0.83, offset=0.85, divergence="js")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Pixel features [V, h, w, N_s, D] in the place of `WindowFeatures`."""
+
+    features: Tensor
+    views: tuple[int, ...] = (4, 7)
+
+    @property
+    def height(self) -> int:
+        return self.features.shape[1]
+
+    @property
+    def width(self) -> int:
+        return self.features.shape[2]
+
+    def gather(self, views: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
+        return self.features[[self.views.index(int(view)) for view in views], ys, xs]
+
+
+@pytest.fixture
+def features() -> Tensor:
+    """Of two views of 6 x 8 pixels, two scales; the last two dimensions are empty."""
+    generator = torch.Generator().manual_seed(3)
+    random = torch.randn(2, 6, 8, 2, 12, generator=generator)
+    random[..., 10:] = 0
+    return normalize(random, dim=-1)
+
+
+@pytest.fixture
+def text() -> Tensor:
+    generator = torch.Generator().manual_seed(4)
+    random = torch.randn(5, 12, generator=generator)
+    random[:, 10:] = 0
+    return normalize(random, dim=-1)
+
+
+def relevancy_of(features: Tensor, text: Tensor, params: RelevancyParams) -> Tensor:
+    maps = (normalize(features, dim=-1) @ text.T).permute(0, 4, 3, 1, 2)
+    return torch.stack([stack_relevancy(each, params.normalise) for each in maps])
+
+
+def measure(features: Tensor, text: Tensor, params: RelevancyParams) -> tuple[ClipUnits, Tensor]:
+    """Return the units and what RDA's targets are made of."""
+    relevancy = relevancy_of(features, text, params)
+    units = measure_clip_units(Windows(features), relevancy, text, params)  # type: ignore[arg-type]
+    return units, (relevancy.float() - units.bias) * units.target_scale
+
+
+def test_a_modality_gap_changes_neither_logits_nor_targets(features: Tensor, text: Tensor) -> None:
+    units, targets = measure(features, text, SCENE)
+    logits = normalize(features - units.center, dim=-1) @ center_texts(text, units.text_center).T
+    gap, other = torch.eye(12)[10] * 3, torch.eye(12)[11] * 2 + torch.eye(12)[10]
+    moved, moved_text = normalize(features + gap, dim=-1), normalize(text + other, dim=-1)
+    cosines = moved @ moved_text.T
+    assert cosines.std(-1).mean() < 0.2 * (features @ text.T).std(-1).mean()
+    moved_units, moved_targets = measure(moved, moved_text, SCENE)
+    moved_logits = (
+        normalize(moved - moved_units.center, dim=-1)
+        @ center_texts(moved_text, moved_units.text_center).T
+    )
+    torch.testing.assert_close(
+        moved_logits / moved_units.spread, logits / units.spread, atol=1e-4, rtol=0
+    )
+    # What is left is the rounding of half precision.
+    torch.testing.assert_close(moved_targets, targets, atol=2e-2, rtol=0)
+
+
+def test_spread_is_that_of_the_cosines_of_a_pixel(features: Tensor, text: Tensor) -> None:
+    units, _ = measure(features, text, SCENE)
+    cosines = (
+        normalize(features - features.mean((0, 1, 2, 3)), dim=-1)
+        @ normalize(text - text.mean(0), dim=-1).T
+    )
+    assert units.spread == pytest.approx(cosines.std(-1).mean().item(), rel=1e-4)
+
+
+def test_relevancy_of_a_view_is_left_as_it_is(features: Tensor, text: Tensor) -> None:
+    _, targets = measure(features, text, VIEW)
+    assert targets.amin() == 0
+    assert targets.amax() == 1
+
+
+def test_one_label_alone_has_units(features: Tensor, text: Tensor) -> None:
+    units, targets = measure(features, text[:1], SCENE)
+    assert torch.equal(units.text_center, torch.zeros(12))
+    assert units.spread > 0
+    assert targets.isfinite().all()
+
+
+def test_background_scores_leave_out_where_a_label_is() -> None:
+    # Label 0 scores 0.9 on its half and 0.1 on the other one; label 1 0.9 and 0.3.
+    cosines = torch.tensor([[[0.9, 0.3]]] * 8 + [[[0.1, 0.9]]] * 8)
+    scores = background_scores(cosines, sharpness=50.0)
+    torch.testing.assert_close(scores, torch.tensor([[-0.1, 0.1]]), atol=1e-3, rtol=0)
+
+
+def test_neutral_units_change_nothing(text: Tensor) -> None:
+    units = neutral_clip_units(text, 2)
+    torch.testing.assert_close(center_texts(text, units.text_center), text)
+    assert (units.spread, units.target_scale) == (1.0, 1.0)
+    assert not units.center.any()
+    assert not units.bias.any()
+
+
+@pytest.mark.parametrize("shared", [0.1, 0.4, 0.7])
+def test_fda_is_blind_to_a_component_that_all_tokens_share(shared: float) -> None:
+    generator = torch.Generator().manual_seed(5)
+    kinds = torch.randn(6, 9, generator=generator)
+    noise = 0.7 * torch.randn(2, 40, 9, generator=generator)
+    tokens = kinds[torch.randint(6, (2, 40), generator=generator)] + noise
+    tokens[..., 8] = 0
+    tokens = normalize(tokens, dim=-1)
+    moved = (1 - shared) ** 0.5 * tokens + shared**0.5 * torch.eye(9)[8]
+    logits = torch.randn(2, 40, 4, generator=generator)
+    losses = [
+        fda_loss(logits, each, calibrate_fda(FDA, measure_token_units(each), 1.0)).item()
+        for each in (tokens, moved)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    raw = [fda_loss(logits, each, distill_params().fda).item() for each in (tokens, moved)]
+    assert abs(raw[1] - raw[0]) > 0.1 * abs(raw[0])
+
+
+def test_fda_numbers_scale_with_the_logits() -> None:
+    units = measure_token_units(torch.eye(4)[None])
+    assert (units.mean, units.std) == pytest.approx((0.25, torch.eye(4).std().item()))
+    own = calibrate_fda(FDA, units, spread=0.02)
+    assert own.temperature == pytest.approx(0.83 * 0.02)
+    assert own.offset == pytest.approx(0.25 + 0.85 * units.std)
+    assert own.positive == own.negative == pytest.approx(1.5 / units.std)
