@@ -4,8 +4,8 @@ It sees the photo that it labels, which no other row does.
 """
 
 import torch
-from torch import Tensor
 
+from ovs3d.distill.relevancy import normalise_relevancy
 from ovs3d.scene.cameras import pixel_centres
 from studies.case import Case, LabelMaps
 
@@ -30,14 +30,8 @@ def label_maps(case: Case, scale: int | None = None, normalise: bool = False) ->
     for view in case.views:
         relevancy = windows.relevancy(view, inputs.text)  # [C, N_s, h, w]
         if normalise:
-            relevancy = _stretch(relevancy)
+            relevancy = normalise_relevancy(relevancy)
         scores = relevancy.mean(dim=1) if scale is None else relevancy[:, scale]
         best = scores.argmax(dim=0)[ys, xs].view(shape)
         maps[view] = best.to(torch.uint8).cpu().numpy()
     return maps
-
-
-def _stretch(relevancy: Tensor) -> Tensor:
-    low = relevancy.amin(dim=(-2, -1), keepdim=True)
-    high = relevancy.amax(dim=(-2, -1), keepdim=True)
-    return (relevancy - low) / (high - low).clamp(min=1e-6)
