@@ -173,6 +173,9 @@ class DistillParams(Section):
     lr_heads_joint: PositiveFloat
     lr_decay: Share
     templates: Annotated[tuple[str, ...], Field(min_length=1)]
+    window_sigma: PositiveFloat | None
+    """Of a Gaussian around the centre of a window, in window sides: how much it says about a pixel
+    that it covers. Without: the plain mean of windows (Algorithm 1)."""
     selection: Literal["learned", "mean"] | Annotated[int, Field(ge=0)]
     """How scales are combined; an index keeps that scale alone."""
     units: Literal["scene", "none"]

@@ -1,6 +1,7 @@
 """The truth in place of one input of the method: which part is at fault for what is missing."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,17 +20,21 @@ from studies.products import digests, key_of, locked
 from studies.scenes import Scene
 from studies.stores import boxes_of, rewrite_windows
 
+_MIDDLE = 5
+"""The middle of a window is this part of it along both axes."""
+Shares = Callable[[Tensor, Tensor, int], Tensor]
+
 
 def true_windows(case: Case) -> DistillInputs:
-    """Replace every window by the mean of the texts of its pixels' true labels."""
-    return _replace_windows(case, case.inputs.text)
+    """Replace every window by the text of the label in its middle, as an encoder without fault."""
+    return _replace_windows(case, case.inputs.text, _middle_codes)
 
 
 def one_hot_windows(case: Case) -> DistillInputs:
     """Replace every window by the shares of the labels in it, and texts by one-hot codes."""
     text = case.inputs.text
     codes = torch.eye(*text.shape, device=text.device)
-    return replace(_replace_windows(case, codes), text=codes)
+    return replace(_replace_windows(case, codes, label_shares), text=codes)
 
 
 def true_poses(scene: Scene, work: Path) -> Scene:
@@ -65,19 +70,31 @@ def true_poses(scene: Scene, work: Path) -> Scene:
     return replace(scene, folder=copy)
 
 
-def _replace_windows(case: Case, codes: Tensor) -> DistillInputs:
+def _replace_windows(case: Case, codes: Tensor, shares_of: Shares) -> DistillInputs:
     store, codes = case.inputs.clip, codes.cpu()
     boxes = dict(zip(store.views, boxes_of(store).astype(np.int64), strict=True))
 
     def change(view: int, vectors: Tensor) -> Tensor:  # noqa: ARG001
         labels = shrink_labels(case.scene.label_map(view), store.downscale)
-        shares = label_shares(
+        shares = shares_of(
             torch.from_numpy(labels.copy()), torch.from_numpy(boxes[view]), len(codes)
         )
         return normalize(shares @ codes, dim=1)
 
     path = case.out / "clip.zarr"
     return replace(case.inputs, clip=rewrite_windows(store, path, codes.tolist(), change))
+
+
+def _middle_codes(labels: Tensor, boxes: Tensor, count: int) -> Tensor:
+    """Return 1 for the label that fills most of a window's middle, as `label_shares` otherwise."""
+    left, upper, right, lower = boxes.unbind(dim=1)
+    margin_x = (right - left) * (_MIDDLE - 1) // (2 * _MIDDLE)
+    margin_y = (lower - upper) * (_MIDDLE - 1) // (2 * _MIDDLE)
+    middle = (left + margin_x, upper + margin_y, right - margin_x, lower - margin_y)
+    shares = label_shares(labels, torch.stack(middle, dim=1), count)
+    largest = shares.amax(dim=1, keepdim=True)
+    # Equal shares of all labels: the middle shows none.
+    return torch.where(shares.amin(dim=1, keepdim=True) == largest, shares, shares == largest)
 
 
 def label_shares(labels: Tensor, boxes: Tensor, count: int) -> Tensor:

@@ -93,7 +93,7 @@ _BASELINES = (
     _baseline("semantic", "Semantic-NeRF: trained on true label maps", semantic.label_maps),
 )
 _ORACLES = (
-    _oracle("true_windows", "windows: mean text of their true labels", oracle.true_windows),
+    _oracle("true_windows", "windows: the text of what is in their middle", oracle.true_windows),
     _oracle("one_hot_windows", "windows and texts: codes of the labels", oracle.one_hot_windows),
     Row(
         "true_poses",

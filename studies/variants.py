@@ -46,6 +46,11 @@ ABLATIONS = (
         "mean over the scales in place of the Selection Volume",
         {"distill.selection": "mean"},
     ),
+    Variant(
+        "plain_windows",
+        "pixel features: the plain mean of windows (Algorithm 1)",
+        {"distill.window_sigma": None},
+    ),
     Variant("one_scale", "the middle scale alone", {"distill.selection": 1}),
     Variant(
         "views_50", "CLIP features of 50 % of the training views", {"clip_features.views": 0.5}

@@ -11,36 +11,40 @@ from pathlib import Path
 from tools.scenes.build import build
 from tools.scenes.camera import random_views
 from tools.scenes.files import numbers, write_json
+from tools.scenes.rehearsal import rehearsal
 from tools.scenes.render import render_labels, render_photo, setup
-from tools.scenes.spec import describe, random_spec
+from tools.scenes.spec import Shoot, describe, random_spec
 
 
-def render_scene(
-    seed: int, folder: Path, views: int, size: tuple[int, int], samples: int, threads: int
-) -> None:
+def render_scene(shoot: Shoot, folder: Path, samples: int, threads: int) -> None:
     """Render one scene into a folder that appears only when it is complete."""
     partial = folder.with_name(f".{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "images").mkdir(parents=True)
     (partial / "labels").mkdir()
-    spec = random_spec(seed)
-    cameras = random_views(size, views, seed)
-    build(spec)
-    setup(*size, threads)
+    cameras = shoot.views
+    build(shoot.scene)
+    setup(cameras[0].width, cameras[0].height, threads)
     # All photos before all label maps: a change of materials makes the renderer start over.
     for index, view in enumerate(cameras):
         render_photo(view, partial / "images" / f"{index:03d}.jpg", samples)
     for index, view in enumerate(cameras):
         render_labels(view, partial / "labels" / f"{index:03d}.png")
     record = {
-        "seed": seed,
-        "width": size[0],
-        "height": size[1],
-        "entities": describe(spec),
+        "seed": shoot.scene.seed,
+        "width": cameras[0].width,
+        "height": cameras[0].height,
+        "entities": describe(shoot.scene),
         "views": [view.record() for view in cameras],
     }
     write_json(partial / "scene.json", record)
     partial.replace(folder)
+
+
+def _shoot(seed: int, size: tuple[int, int], views: int, varied: bool) -> Shoot:
+    if varied:
+        return rehearsal(seed, size, views)
+    return Shoot(random_spec(seed), tuple(random_views(size, views, seed)), masked=())
 
 
 def main() -> None:
@@ -48,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the scene folders")
     parser.add_argument("--seeds", type=numbers, required=True, help='such as "0-199" or "3,7-9"')
+    parser.add_argument("--varied", action="store_true", help="draw from a wider range of scenes")
     parser.add_argument("--views", type=int, default=2, help="pictures per scene")
     parser.add_argument("--width", type=int, default=480)
     parser.add_argument("--height", type=int, default=360)
@@ -60,8 +65,8 @@ def main() -> None:
         folder = args.out / f"scene_{seed:04d}"
         if folder.exists():
             continue
-        size = (args.width, args.height)
-        render_scene(seed, folder, args.views, size, args.samples, args.threads)
+        shoot = _shoot(seed, (args.width, args.height), args.views, args.varied)
+        render_scene(shoot, folder, args.samples, args.threads)
         rendered += args.views
         rate = (time.perf_counter() - start) / rendered
         print(f"{folder.name}: {rendered} views so far, {rate:.2f} s per view", flush=True)

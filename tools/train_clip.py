@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from tools.models.clip_model import load_weights
 from tools.models.clip_training import ClipTask
 from tools.models.runs import RunOptions, train
 from tools.models.scenes import read_scenes
@@ -17,7 +18,8 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, required=True, help="folder of rendered scenes")
     parser.add_argument("--work", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--config", type=Path, default=Path("data/weights/clip/ovs3d-tiny.json"))
-    parser.add_argument("--weights", type=Path, help="default: beside the configuration")
+    parser.add_argument("--weights", type=Path, help="to write; default: beside the configuration")
+    parser.add_argument("--start", type=Path, help="weights to begin with; default: random ones")
     parser.add_argument("--train-seeds", type=int, default=200, help="scenes 0 to this, exclusive")
     parser.add_argument("--hold-out-every", type=int, default=20, help="one scene in so many")
     parser.add_argument("--steps", type=int, default=2000)
@@ -36,6 +38,8 @@ def main() -> None:
     logging.info("%d pictures to train on, %d held out", len(pictures), len(held_out))
     weights = options.weights or options.config.with_suffix(".safetensors")
     task = ClipTask(options.config, weights, pictures, held_out, options.batch, options.seed)
+    if options.start:
+        load_weights(task.state, options.start)
     plan = RunOptions(
         work=options.work,
         steps=options.steps,

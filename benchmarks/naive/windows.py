@@ -12,6 +12,7 @@ def dense_map(
     width: int,
     height: int,
     dtype: DTypeLike = np.float64,
+    deviation: float | None = None,
 ) -> NDArray[Any]:
     """Return the feature of every pixel at one scale, [height, width, D].
 
@@ -20,10 +21,17 @@ def dense_map(
         boxes: [M, 4] left, upper, right, lower.
         width, height: of the working image.
         dtype: of sums and result.
+        deviation: of the Gaussian around the centre of a window that weights it, in pixels; None:
+            the plain mean.
     """
     features = np.zeros((height, width, embeddings.shape[1]), dtype)
     count = np.zeros((height, width, 1), dtype)
-    for embedding, (left, upper, right, lower) in zip(embeddings, boxes, strict=True):
-        features[upper:lower, left:right] += embedding.astype(dtype)
-        count[upper:lower, left:right] += 1
+    for embedding, (left, upper, right, lower) in zip(embeddings, boxes.astype(int), strict=True):
+        weights = np.ones((lower - upper, right - left, 1), dtype)
+        if deviation is not None:
+            ys, xs = np.mgrid[upper:lower, left:right] + 0.5
+            squared = (ys - (upper + lower) / 2) ** 2 + (xs - (left + right) / 2) ** 2
+            weights *= np.exp(-squared / (2 * deviation**2))[..., None]
+        features[upper:lower, left:right] += weights * embedding.astype(dtype)
+        count[upper:lower, left:right] += weights
     return features / count

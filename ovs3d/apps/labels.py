@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     store.made_by(encoder.digest)
     text = encoder.encode_text(labels, params.stages.distill.templates)
     names = label_names(labels)
-    competition, pictures = try_labels(photos, store, views, names, text)
+    competition, pictures = try_labels(
+        photos, store, views, names, text, params.stages.distill.window_sigma
+    )
     out = arguments.out or Path("data/labels") / f"{scene}.png"
     save_png(pictures, out)
     console = plain_console()
@@ -78,7 +80,12 @@ def choose_views(views: Sequence[int]) -> list[int]:
 
 
 def try_labels(
-    photos: Photos, store: FeatureStore, views: Sequence[int], labels: tuple[str, ...], text: Tensor
+    photos: Photos,
+    store: FeatureStore,
+    views: Sequence[int],
+    labels: tuple[str, ...],
+    text: Tensor,
+    sigma: float | None = None,
 ) -> tuple[Competition, Image.Image]:
     """Compare labels with the features of every pixel of some views.
 
@@ -88,6 +95,7 @@ def try_labels(
         views: photo indices.
         labels: names of the C labels.
         text: `[C, D]` unit text features; its device does the work.
+        sigma: `distill.window_sigma`.
 
     Returns:
         Who competes, by cosines averaged over the scales, and a picture.
@@ -95,7 +103,7 @@ def try_labels(
     Raises:
         StoreError: a view is not in the store, or the photos have another size.
     """
-    features = store.load(views, text.device)
+    features = store.load(views, text.device, sigma=sigma)
     scales = scale_names(store.attributes["window_divisors"])
     cosines, pictures = [], []
     for view in views:

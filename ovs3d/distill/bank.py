@@ -77,7 +77,9 @@ class DistillInputs:
         usable = set(self.cameras.views) & set(store.views)
         views = tuple(view for view in self.train_views if view in usable)
         if not views:
-            raise SceneError(f"no training view has a pose and {lacking} list fewer test_views")
+            raise SceneError(
+                f"no training view has a pose and {lacking} list fewer val_views or test_views"
+            )
         return views
 
 
@@ -236,7 +238,7 @@ def make_pixel_bank(
         field: the reconstruction.
         inputs: scene, stores and texts.
         views: photo indices.
-        params: `downscale`, `mass_kept`, `units` and `relevancy` matter here.
+        params: `downscale`, `mass_kept`, `window_sigma`, `units` and `relevancy` matter here.
 
     Raises:
         StoreError: the feature store was made for photos of another size.
@@ -252,18 +254,17 @@ def make_pixel_bank(
     (colors,) = spill.collect(
         (load_photo(photos.paths[view], params.downscale).view(-1, 3),) for view in views
     )
-    features = store.load(views, spill.device, spill)
+    features = store.load(views, spill.device, spill, params.window_sigma)
     own = params.relevancy
     (relevancy,) = spill.collect(_relevancy(features, views, inputs.text, own.normalise))
     measured = measure_clip_units(features, relevancy, inputs.text, own)
-    # Pixels beyond the last whole working pixel share it.
-    cell = (xy / store.downscale).long()
+    ys, xs = store.cells(xy)
     return PixelBank(
         rays=bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill),
         colors=colors,
         views=torch.tensor(views, device=spill.device),
-        ys=cell[:, 1].clamp(max=store.height - 1),
-        xs=cell[:, 0].clamp(max=store.width - 1),
+        ys=ys,
+        xs=xs,
         features=features,
         relevancy=relevancy,
         units=measured if params.units == "scene" else measured.of_targets_only(),

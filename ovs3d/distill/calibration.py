@@ -83,7 +83,6 @@ def measure_clip_units(
         params: share of the bias that is taken out, and the target's sharpness.
     """
     table = relevancy.flatten(0, 2)
-    # A stride that the width does not divide, or only a few columns would be looked at.
     cosines = table[:: _stride(len(table), _SAMPLES)].to(text.device).float()
     sample = torch.arange(0, len(table), _stride(len(table), _SPREAD_PIXELS), device=text.device)
     pixels = features.height * features.width
@@ -154,4 +153,5 @@ def _spread(cosines: Tensor) -> float:
 
 
 def _stride(count: int, samples: int) -> int:
+    """Return an odd step: an even one would look at every other column of most pictures only."""
     return max(1, count // samples) | 1

@@ -89,7 +89,11 @@ class FeatureStore(ViewStore):
         return self
 
     def load(
-        self, views: Sequence[int], device: torch.device, spill: Spill | None = None
+        self,
+        views: Sequence[int],
+        device: torch.device,
+        spill: Spill | None = None,
+        sigma: float | None = None,
     ) -> WindowFeatures:
         """Bring the windows of some views into memory for `WindowFeatures.gather`.
 
@@ -97,6 +101,7 @@ class FeatureStore(ViewStore):
             views: photo indices.
             device: where features are gathered.
             spill: takes the embeddings; without one they go to `device`, all of them.
+            sigma: weights windows by the distance of their centres, see `WindowFeatures`.
 
         Raises:
             StoreError: a view is not in the store or cannot be read.
@@ -113,7 +118,16 @@ class FeatureStore(ViewStore):
             lattices,
             embeddings,
             to_device(torch.from_numpy(self._boxes[rows]), device),
+            sigma,
         )
+
+    def cells(self, xy: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows and columns of the working image, int64 [N], that photo points [N, 2] lie in.
+
+        Points beyond the last whole working pixel belong to it.
+        """
+        columns, rows = (xy / self.downscale).long().unbind(dim=1)
+        return rows.clamp(max=self.height - 1), columns.clamp(max=self.width - 1)
 
     def embeddings(self, view: int) -> NDArray[np.float16]:
         """Return the embeddings of the windows of one view as [M, D].

@@ -1,4 +1,8 @@
-"""Pixel features from windows (Algorithm 1): the mean of the windows that cover a pixel."""
+"""Pixel features from windows (Algorithm 1): the mean of the windows that cover a pixel.
+
+A window says most about its middle. In the plain mean, those that show a thing at their edge blur
+its outline; weights that fall with the distance of a pixel from a window's centre keep it sharp.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +35,8 @@ class _Scale:
     """[height] int64, times the number of columns, plus the first window of the scale."""
     block: Tensor
     """[K] int64 steps from the first window of a block to each of them."""
+    size: int
+    """Side of the squares."""
 
 
 class WindowFeatures:
@@ -51,6 +57,7 @@ class WindowFeatures:
         lattices: Sequence[Lattice],
         embeddings: Tensor,
         boxes: Tensor,
+        sigma: float | None = None,
     ) -> None:
         """Keep the windows and look up which of them can cover which pixel.
 
@@ -61,6 +68,8 @@ class WindowFeatures:
             embeddings: [V, M, D] float16, the windows of all scales one after the other; on the
                 device of the boxes, or on the CPU because they are too many.
             boxes: [V, M, 4] int16 as from `windows`, on the device to gather on.
+            sigma: a window's weight at a pixel is a Gaussian of the distance to its centre with
+                this standard deviation, in sides of the scale's squares; None: all weigh the same.
         """
         self.views = tuple(views)
         self.width, self.height = size
@@ -69,6 +78,8 @@ class WindowFeatures:
         device = boxes.device
         self._embeddings = embeddings.flatten(0, 1)
         left, upper, right, lower = boxes.flatten(0, 1).long().unbind(dim=1)
+        self._sigma = sigma
+        self._centres = torch.stack((left + right - 1, upper + lower - 1), dim=1) / 2
         self._boxes = _pack(left, upper, _LIMIT - right, _LIMIT - lower)
         self._scales = _block_tables(lattices, self.width, self.height, device)
         # An unknown view points behind the last window, where indexing fails.
@@ -82,7 +93,7 @@ class WindowFeatures:
         return self._boxes.device
 
     def gather(self, views: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-        """Return the features of pixels, each the plain mean of the windows that cover it.
+        """Return the features of pixels, each the weighted mean of the windows that cover it.
 
         Args:
             views: [N] int64 photo indices.
@@ -106,11 +117,32 @@ class WindowFeatures:
             counts = covers.sum(dim=1)
             starts = counts.cumsum(0) - counts
             source = self._embeddings.device
+            weights, total = self._weights(scale, candidates, covers, xs, ys)
             sums = embedding_bag(
-                candidates[covers].to(source), self._embeddings, starts.to(source), mode="sum"
+                candidates[covers].to(source),
+                self._embeddings,
+                starts.to(source),
+                mode="sum",
+                per_sample_weights=None if weights is None else weights[covers].to(source),
             ).to(self.device)
-            torch.mul(sums, counts.to(result.dtype).reciprocal()[:, None], out=result[:, index])
+            torch.mul(sums, total.to(result.dtype).reciprocal()[:, None], out=result[:, index])
         return result
+
+    def _weights(
+        self, scale: _Scale, candidates: Tensor, covers: Tensor, xs: Tensor, ys: Tensor
+    ) -> tuple[Tensor | None, Tensor]:
+        """Return the windows' weights [N, K] in the embeddings' type, None if all are 1, and sums.
+
+        The largest of a pixel is 1: half precision would round those far from every centre to 0.
+        """
+        if self._sigma is None:
+            return None, covers.sum(dim=1)
+        centres = self._centres.index_select(0, candidates.view(-1)).view(*candidates.shape, 2)
+        distance = centres - torch.stack((xs, ys), dim=1)[:, None]
+        exponent = distance.square().sum(-1) / (-2 * (self._sigma * scale.size) ** 2)
+        exponent = exponent.masked_fill(~covers, -torch.inf)
+        weights = (exponent - exponent.amax(1, keepdim=True)).exp().to(self._embeddings.dtype)
+        return weights, weights.sum(dim=1, dtype=torch.float32)
 
     def relevancy(self, view: int, text: Tensor) -> Tensor:
         """Return the cosines between texts and the features of every pixel of a view.
@@ -148,6 +180,7 @@ def _block_tables(
                 first_columns.to(device),
                 (first_rows * columns + first_window).to(device),
                 block.flatten().to(device),
+                lattice.size,
             )
         )
         first_window += lattice.count

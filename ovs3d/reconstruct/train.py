@@ -61,8 +61,8 @@ def train_field(
     views = tuple(view for view in train_views if view in cameras.views)
     if not views:
         raise PosesError(
-            "no training view has a pose; list fewer test_views, or raise poses.max_features so "
-            "that more photos get one"
+            "no training view has a pose; list fewer val_views or test_views, or raise "
+            "poses.max_features so that more photos get one"
         )
     pool = load_rays(photos, cameras, views, params.downscale, device)
     space = choose_space(cameras.only(views), params.space)

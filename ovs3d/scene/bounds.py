@@ -55,7 +55,8 @@ def bounded_by(cameras: Cameras, poses: Path, views: Collection[int]) -> Cameras
     shown = {point_id for point_ids in observed for point_id in point_ids}
     if not shown:
         raise PosesError(
-            f"{folder}: no training view shows any of the sparse points; list fewer test_views"
+            f"{folder}: no training view shows any of the sparse points; list fewer val_views or "
+            "test_views"
         )
     # Points that no view shows came with the poses of the scene and tell of no photo.
     tracks = {point_id: model.point3D(point_id).track for point_id in model.point3D_ids()}

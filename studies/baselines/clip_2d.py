@@ -21,11 +21,10 @@ def label_maps(case: Case, scale: int | None = None, normalise: bool = False) ->
     inputs, store = case.inputs, case.inputs.clip
     photos = inputs.photos
     xy = pixel_centres(photos.width, photos.height, case.downscale).to(case.device)
-    # Pixels beyond the last whole working pixel share it, as in distillation.
-    cell = (xy / store.downscale).long()
-    ys, xs = cell[:, 1].clamp(max=store.height - 1), cell[:, 0].clamp(max=store.width - 1)
+    ys, xs = store.cells(xy)
     shape = (photos.height // case.downscale, photos.width // case.downscale)
-    windows = store.load(case.views, case.device)
+    sigma = case.params.stages.distill.window_sigma
+    windows = store.load(case.views, case.device, sigma=sigma)
     maps = {}
     for view in case.views:
         relevancy = windows.relevancy(view, inputs.text)  # [C, N_s, h, w]

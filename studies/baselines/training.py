@@ -65,10 +65,9 @@ class ClipTargets:
     def __init__(self, case: Case, rays: TrainingRays) -> None:
         store = case.inputs.clip
         self._rays = rays
-        self._windows: WindowFeatures = store.load(rays.views.tolist(), case.device)
-        cell = (rays.xy / store.downscale).long()
-        self._ys = cell[:, 1].clamp(max=store.height - 1)
-        self._xs = cell[:, 0].clamp(max=store.width - 1)
+        sigma = case.params.stages.distill.window_sigma
+        self._windows: WindowFeatures = store.load(rays.views.tolist(), case.device, sigma=sigma)
+        self._ys, self._xs = store.cells(rays.xy)
 
     def at(self, rays: Tensor) -> Tensor:
         """Return unit features [B, N_s, D] of rays int64 [B]."""

@@ -20,6 +20,7 @@ def distill_params(**changes: object) -> DistillParams:
         "lr_heads_joint": 0.005,
         "lr_decay": 0.3,
         "templates": ["{}"],
+        "window_sigma": None,
         "selection": "learned",
         "units": "none",
         "relevancy": {"normalise": "view", "scales": "selected", "bias": 0.0, "sharpness": 1.0},

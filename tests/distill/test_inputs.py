@@ -59,7 +59,7 @@ def test_scenes_without_a_view_to_learn_from_are_refused(inputs: DistillInputs) 
         SceneError, match=r"a pose and CLIP features; raise clip_features\.views or"
     ):
         other.pixel_views()
-    with pytest.raises(SceneError, match="a pose and DINO tokens; list fewer test_views"):
+    with pytest.raises(SceneError, match="a pose and DINO tokens; list fewer val_views or"):
         other.token_views()
 
 

@@ -6,7 +6,7 @@ from torch.nn.functional import cosine_similarity
 
 from benchmarks.naive.windows import dense_map
 from ovs3d.features.window_features import WindowFeatures
-from ovs3d.features.windows import lattice, windows
+from ovs3d.features.windows import Lattice, lattice, windows
 from tests.devices import elsewhere
 
 WIDTH, HEIGHT, DIM = 64, 48, 12
@@ -32,33 +32,39 @@ def make_windows() -> tuple[NDArray[np.float16], NDArray[np.int16]]:
     return vectors.astype(np.float16), boxes
 
 
+@pytest.fixture(scope="module", params=[None, 0.2, 0.05])
+def sigma(request: pytest.FixtureRequest) -> float | None:
+    found: float | None = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def features() -> WindowFeatures:
+def features(sigma: float | None) -> WindowFeatures:
     embeddings, boxes = make_windows()
     lattices = [lattice(WIDTH, HEIGHT, divisor, STRIDES) for divisor in DIVISORS]
     tensors = torch.from_numpy(embeddings), torch.from_numpy(boxes)
-    return WindowFeatures(VIEWS, (WIDTH, HEIGHT), lattices, *tensors)
+    return WindowFeatures(VIEWS, (WIDTH, HEIGHT), lattices, *tensors, sigma)
 
 
 @pytest.fixture(scope="module")
-def oracle() -> torch.Tensor:
+def oracle(sigma: float | None) -> torch.Tensor:
     """[V, height, width, N_s, D] float64."""
     embeddings, boxes = make_windows()
-    count = lattice(WIDTH, HEIGHT, DIVISORS[0], STRIDES).count
-    return torch.from_numpy(
-        np.stack(
-            [
-                np.stack(
-                    [
-                        dense_map(embeddings[row][part], boxes[row][part], WIDTH, HEIGHT)
-                        for part in (slice(count), slice(count, None))
-                    ],
-                    axis=2,
-                )
-                for row in range(len(VIEWS))
-            ]
+    lattices = [lattice(WIDTH, HEIGHT, divisor, STRIDES) for divisor in DIVISORS]
+    parts = slice(lattices[0].count), slice(lattices[0].count, None)
+
+    def scale_map(row: int, squares: Lattice, part: slice) -> NDArray[np.float64]:
+        deviation = None if sigma is None else sigma * squares.size
+        found: NDArray[np.float64] = dense_map(
+            embeddings[row][part], boxes[row][part], WIDTH, HEIGHT, deviation=deviation
         )
-    )
+        return found
+
+    views = [
+        np.stack([scale_map(row, *each) for each in zip(lattices, parts, strict=True)], axis=2)
+        for row in range(len(VIEWS))
+    ]
+    return torch.from_numpy(np.stack(views))
 
 
 def test_gather_equals_the_naive_dense_map_at_every_pixel(
@@ -122,14 +128,16 @@ def test_gather_is_exact_at_the_far_corner_of_the_largest_image() -> None:
         torch.testing.assert_close(pixel, covers / covers.sum())
 
 
-def test_gathering_elsewhere_gives_what_the_cpu_gives(features: WindowFeatures) -> None:
+def test_gathering_elsewhere_gives_what_the_cpu_gives(
+    features: WindowFeatures, sigma: float | None
+) -> None:
     embeddings, boxes = map(torch.from_numpy, make_windows())
     lattices = [lattice(WIDTH, HEIGHT, divisor, STRIDES) for divisor in DIVISORS]
     views, ys, xs = torch.tensor([2, 9, 5]), torch.tensor([0, 47, 20]), torch.tensor([0, 63, 31])
     text = torch.nn.functional.normalize(embeddings[0, :2].float(), dim=-1)
     with elsewhere() as device:
         there = WindowFeatures(
-            VIEWS, (WIDTH, HEIGHT), lattices, embeddings.to(device), boxes.to(device)
+            VIEWS, (WIDTH, HEIGHT), lattices, embeddings.to(device), boxes.to(device), sigma
         )
         pixels = there.gather(views.to(device), ys.to(device), xs.to(device))
         relevancy = there.relevancy(5, text.to(device))

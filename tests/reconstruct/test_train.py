@@ -180,5 +180,5 @@ def test_a_grid_that_does_not_grow_has_its_final_size(scene: SyntheticScene, ima
 
 
 def test_no_training_view_with_a_pose_is_an_error(scene: SyntheticScene, images: Path) -> None:
-    with pytest.raises(PosesError, match="no training view has a pose; list fewer test_views"):
+    with pytest.raises(PosesError, match="no training view has a pose; list fewer val_views or"):
         train_field(open_photos(images), scene.cameras, (77,), small_params(), 0, CPU)

@@ -12,13 +12,13 @@ from tools.models.crops import (
 )
 
 
-def test_windows_lie_inside_and_are_pushed_by_a_quarter_at_most() -> None:
+def test_windows_lie_inside_and_are_pushed_by_a_third_at_most() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
         left, top, right, bottom = window_box((80, 60), 5, (120, 160), rng)
         assert 0 <= left < right <= 160
         assert 0 <= top < bottom <= 120
-        assert 24 <= right - left <= 24 * 1.5 + 1
+        assert 24 <= right - left <= 24 * (1 + 2 / 3) + 1
 
 
 def test_sliding_windows_cover_every_pixel() -> None:

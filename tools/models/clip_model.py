@@ -5,7 +5,7 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ovs3d.files import atomic_path
@@ -27,6 +27,11 @@ def load_clip(folder: Path, name: str = NAME) -> nn.Module:
         name, pretrained=str(folder / f"{name}.safetensors"), require_pretrained=True
     )
     return model.eval()
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a model with what `save_clip` wrote."""
+    model.load_state_dict(load_file(path))
 
 
 def image_size(model: nn.Module) -> int:

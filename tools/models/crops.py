@@ -10,10 +10,14 @@ from torch.nn import functional
 
 from tools.models.scenes import Entity, Picture
 
-SIZE_DIVISORS = (5, 7, 10)
+SIZE_DIVISORS = (5, 7, 10, 14)
 OBJECT_SHARE = 0.65
 MIN_PIXELS = 60
-PUSH = 0.25
+NOISE = 8.0
+"""The strongest noise of training windows: standard deviation in levels of 255."""
+PUSH = 1 / 3
+MIDDLE = 5
+"""What a window shows is what fills most of its middle, this part of it along both axes."""
 
 Box = tuple[int, int, int, int]
 
@@ -36,7 +40,7 @@ def window_box(
         center: (x, y) in pixels.
         divisor: the window's side is the shorter side of the picture divided by this.
         shape: (height, width) of the picture.
-        rng: draws how far each side is pushed outwards, 0 to a quarter of the side.
+        rng: draws how far each side is pushed outwards, 0 to a third of the side.
     """
     height, width = shape
     side = min(height, width) / divisor
@@ -98,30 +102,47 @@ class CropSampler:
 
 
 def central_entity(entity_map: np.ndarray, box: Box) -> int:
-    """Return the index of the entity with most pixels in the central third of a window."""
+    """Return the index of the entity with most pixels in the middle of a window.
+
+    A caption that speaks of what is in the middle, be it small, teaches the encoder to tell what is
+    there from what is around it; otherwise things would grow by half a window.
+    """
     left, top, right, bottom = box
-    margin_x, margin_y = (right - left) // 3, (bottom - top) // 3
+    margin_x = (right - left) * (MIDDLE - 1) // (2 * MIDDLE)
+    margin_y = (bottom - top) * (MIDDLE - 1) // (2 * MIDDLE)
     middle = entity_map[top + margin_y : bottom - margin_y, left + margin_x : right - margin_x]
     return int(np.bincount(middle.ravel()).argmax())
 
 
 def cut_augmented(crop: Crop, size: int, rng: np.random.Generator) -> Tensor:
-    """Cut a window for training, sometimes by way of fewer pixels or mirrored.
+    """Cut a window for training, sometimes noisy, by way of fewer pixels, or mirrored.
 
     Training pictures are smaller than the photos met in use; losing pixels on the way makes the
     encoder care less about sharpness.
     """
+    photo, box = crop.picture.photo, crop.box
+    if rng.random() < 0.4:
+        photo, box = _noisy(photo, box, rng), (0, 0, box[2] - box[0], box[3] - box[1])
     if rng.random() < 0.35:
-        window = cut(crop.picture.photo, crop.box, int(rng.integers(size // 3, size)))
+        window = cut(photo, box, int(rng.integers(size // 3, size)))
         mode = "bilinear" if rng.random() < 0.5 else "bicubic"
         window = functional.interpolate(window, size=(size, size), mode=mode, antialias=True)
     else:
-        window = cut(crop.picture.photo, crop.box, size)
+        window = cut(photo, box, size)
     return window.flip(3) if rng.random() < 0.5 else window
 
 
+def _noisy(photo: Tensor, box: Box, rng: np.random.Generator) -> Tensor:
+    """Return the part of a photo in a box with the noise of a sensor added."""
+    left, top, right, bottom = box
+    window = photo[:, top:bottom, left:right].permute(1, 2, 0).numpy()
+    noise = rng.normal(0, rng.uniform(0, NOISE), window.shape)
+    noisy = np.clip(np.round(window + noise), 0, 255).astype(np.uint8)
+    return torch.from_numpy(noisy).permute(2, 0, 1)
+
+
 def jitter_light(windows: Tensor, generator: torch.Generator) -> Tensor:
-    """Vary brightness, contrast, saturation and white balance a little.
+    """Vary brightness, white balance, contrast and saturation.
 
     Args:
         windows: (windows, 3, height, width) float32 in [0, 1].
@@ -136,7 +157,7 @@ def jitter_light(windows: Tensor, generator: torch.Generator) -> Tensor:
         return 1 + spread * (2 * drawn - 1)
 
     # Kept mild: colour words must stay true ("orange" and "yellow" lie close).
-    out = windows * factors(1, 0.2) * factors(3, 0.04)
+    out = windows * factors(1, 0.3) * factors(3, 0.08)
     mean = out.mean(dim=(1, 2, 3), keepdim=True)
     out = mean + (out - mean) * factors(1, 0.15)
     gray = out.mean(dim=1, keepdim=True)
