@@ -133,9 +133,6 @@ class RelevancyParams(Section):
     normalise: Literal["scene", "view"]
     """`view`: every label stretched to [0, 1] over the pixels of a view (the paper); `scene`: less
     its bias, in standard deviations over the labels of a pixel."""
-    scales: Literal["max", "selected"]
-    """`max`: every label by the scale on which it scores best (as LERF does); `selected`: the mean
-    that `selection` weights (the paper). A `selection` that is not learned holds in any case."""
     bias: Annotated[float, Field(ge=0, le=1)]
     """Share of a label's score in the background that it loses; for `scene` only."""
     sharpness: PositiveFloat

@@ -66,8 +66,7 @@ def _clip_2d(name: str, text: str, **options: Any) -> Row:
 _CLIP_2D = (
     _clip_2d("clip_2d", "windows of the scored photo, mean over scales; no 3D"),
     _clip_2d("clip_2d_large", "the same, largest windows alone", scale=0),
-    _clip_2d("clip_2d_middle", "the same, middle windows alone", scale=1),
-    _clip_2d("clip_2d_small", "the same, smallest windows alone", scale=2),
+    _clip_2d("clip_2d_small", "the same, smallest windows alone", scale=-1),
     _clip_2d("clip_2d_stretched", "the same, each label stretched to [0, 1]", normalise=True),
 )
 
@@ -89,7 +88,7 @@ def _oracle(name: str, text: str, change: Callable[[Case], DistillInputs]) -> Ro
 _BASELINES = (
     _baseline("lifting", "windows averaged in voxels, no training", lifting.label_maps),
     _baseline("lerf", "LERF: all scales, DINO, relevancy against common words", lerf.label_maps),
-    _baseline("ffd", "FFD: the middle scale and DINO in one volume", ffd.label_maps),
+    _baseline("ffd", "FFD: one scale and DINO in one volume", ffd.label_maps),
     _baseline("semantic", "Semantic-NeRF: trained on true label maps", semantic.label_maps),
 )
 _ORACLES = (

@@ -37,11 +37,6 @@ ABLATIONS = (
         {"distill.relevancy.normalise": "view", "distill.relevancy.sharpness": 8.0},
     ),
     Variant(
-        "selected_scales",
-        "targets by the scales that the Selection Volume weights",
-        {"distill.relevancy.scales": "selected"},
-    ),
-    Variant(
         "mean_scales",
         "mean over the scales in place of the Selection Volume",
         {"distill.selection": "mean"},
@@ -51,7 +46,7 @@ ABLATIONS = (
         "pixel features: the plain mean of windows (Algorithm 1)",
         {"distill.window_sigma": None},
     ),
-    Variant("one_scale", "the middle scale alone", {"distill.selection": 1}),
+    Variant("one_scale", "the larger windows alone", {"distill.selection": 0}),
     Variant(
         "views_50", "CLIP features of 50 % of the training views", {"clip_features.views": 0.5}
     ),

@@ -163,7 +163,7 @@ def test_params_cannot_be_changed_after_loading() -> None:
         ),
         pytest.param(
             {"tiny.distill.selection": 3},
-            r"tiny\.distill\.selection: 3, but .*window_divisors has 3 values; scales count",
+            r"tiny\.distill\.selection: 3, but .*window_divisors has 2 values; scales count",
             id="no such scale",
         ),
         pytest.param(

@@ -24,7 +24,7 @@ _PRESETS = yaml.safe_load(Path("params.yaml").read_text())
 # The naive form is the released one, which takes cosines as they are. Units cost no time.
 _AS_RELEASED = {
     "units": "none",
-    "relevancy": {"normalise": "view", "scales": "selected", "bias": 0.0, "sharpness": 1.0},
+    "relevancy": {"normalise": "view", "bias": 0.0, "sharpness": 1.0},
     "fda": {
         "positive": 10.0,
         "negative": 3.0,

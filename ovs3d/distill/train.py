@@ -193,9 +193,7 @@ class Distiller:
             if weights.feature:
                 feature = feature_loss(products, rays[:count], pixel_features, selection)
             if weights.rda:
-                # With `max` the volume learns from the features alone; fixed weights stay.
-                best = self.params.relevancy.scales == "max" and self.model.selection is not None
-                target = targets.amax(1) if best else select_scales(targets, selection)
+                target = select_scales(targets, selection)
                 rda = rda_loss(logits[:count] / self.pixels.units.spread, target)
         if weights.color and self.joint:
             color = self._color_loss(appearance.first(count, len(samples.weights)), samples, pixels)

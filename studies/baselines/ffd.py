@@ -20,7 +20,7 @@ from studies.case import Case, LabelMaps
 
 
 def label_maps(case: Case) -> LabelMaps:
-    """Distil the middle scale and the tokens, and take the text with the best cosine."""
+    """Distil one scale and the tokens, and take the text with the best cosine."""
     rays = bake(case)
     clip, dino = ClipTargets(case, rays), DinoTargets(case, rays)
     text, middle = case.inputs.text, case.inputs.clip.scales // 2

@@ -23,7 +23,7 @@ def distill_params(**changes: object) -> DistillParams:
         "window_sigma": None,
         "selection": "learned",
         "units": "none",
-        "relevancy": {"normalise": "view", "scales": "selected", "bias": 0.0, "sharpness": 1.0},
+        "relevancy": {"normalise": "view", "bias": 0.0, "sharpness": 1.0},
         "losses": {"color": 1.0, "feature": 1.0, "rda": 1.0},
         "fda": {
             "positive": 2.0,

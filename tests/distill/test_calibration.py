@@ -21,8 +21,8 @@ from ovs3d.distill.relevancy import stack_relevancy
 from ovs3d.params import FdaParams, RelevancyParams
 from tests.distill.params import distill_params
 
-SCENE = RelevancyParams(normalise="scene", scales="max", bias=0.3, sharpness=2.5)
-VIEW = RelevancyParams(normalise="view", scales="selected", bias=0.0, sharpness=1.0)
+SCENE = RelevancyParams(normalise="scene", bias=0.3, sharpness=2.5)
+VIEW = RelevancyParams(normalise="view", bias=0.0, sharpness=1.0)
 FDA = FdaParams(positive=1.5, negative=1.5, temperature=0.83, offset=0.85, divergence="js")
 
 
