@@ -128,7 +128,9 @@ def test_views_without_a_pose_leave_the_bounds(poses: tuple[Cameras, Path]) -> N
 
 
 def test_views_that_show_nothing_are_an_error(poses: tuple[Cameras, Path]) -> None:
-    with pytest.raises(PosesError, match=r"sfm: no training view shows any .* fewer test_views"):
+    with pytest.raises(
+        PosesError, match=r"sfm: no training view shows any .* list fewer val_views"
+    ):
         bounded_by(*poses, (4,))
 
 
