@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--last-seed", type=int, default=1011)
-    parser.add_argument("--figure-seed", type=int, default=1000)
+    parser.add_argument("--figure-seed", type=int, default=1003)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
 
