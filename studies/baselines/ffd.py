@@ -23,13 +23,13 @@ def label_maps(case: Case) -> LabelMaps:
     """Distil one scale and the tokens, and take the text with the best cosine."""
     rays = bake(case)
     clip, dino = ClipTargets(case, rays), DinoTargets(case, rays)
-    text, middle = case.inputs.text, case.inputs.clip.scales // 2
+    text, scale = case.inputs.text, case.inputs.clip.scales // 2
     generator = make_generator(case.params.seed, case.device)
     heads = {"clip": text.shape[1], "dino": dino.dim}
     model = HeadedVolume(case.field, heads, generator)
 
     def loss(outputs: dict[str, Tensor], drawn: Tensor) -> Tensor:
-        what = cosine_similarity(outputs["clip"], clip.at(drawn)[:, middle], dim=1)
+        what = cosine_similarity(outputs["clip"], clip.at(drawn)[:, scale], dim=1)
         where = cosine_similarity(outputs["dino"], dino.at(drawn), dim=1)
         return -(what.mean() + where.mean())
 
