@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ovs3d.device import make_generator
 from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
-from ovs3d.distill.calibration import neutral_clip_units
+from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
 from ovs3d.distill.model import Segmentation, new_segmentation
 from ovs3d.distill.train import Distiller
 from ovs3d.features.window_features import WindowFeatures
@@ -177,16 +177,17 @@ def make_field(sizes: Sizes, cameras: Cameras, generator: torch.Generator) -> Fi
 def _pixel_values(sizes: Sizes, xy: Tensor, generator: torch.Generator) -> dict[str, Any]:
     features = _windows(sizes, generator)
     cell = (xy / sizes.clip_downscale).long()
-    size = (sizes.views, features.height, features.width, features.scales, sizes.labels)
     count = sizes.views * len(xy)
+    size = (count, features.scales, sizes.labels)
     return {
         "colors": torch.randint(256, (count, 3), generator=generator, dtype=torch.uint8),
         "views": torch.arange(sizes.views),
         "ys": cell[:, 1].clamp(max=features.height - 1),
         "xs": cell[:, 0].clamp(max=features.width - 1),
         "features": features,
-        "relevancy": torch.rand(size, generator=generator).half(),
-        "units": neutral_clip_units(torch.zeros(sizes.labels, sizes.dim), features.scales),
+        "scores": torch.rand(size, generator=generator).half(),
+        "units": neutral_clip_units(torch.zeros(sizes.labels, sizes.dim)),
+        "score_units": neutral_score_units(features.scales, sizes.labels),
     }
 
 

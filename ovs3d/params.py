@@ -83,8 +83,10 @@ class DinoFeaturesParams(Section):
     model: str
     """timm model name, or the path of a file with its arguments."""
     weights: str
-    """`pretrained`, or the path of a weights file."""
+    """`pretrained`, or a weights file."""
     downscale: PositiveFloat
+    layer: int | None
+    """From 0, or from -1 backwards; None: the last."""
     final_norm: bool
 
 
@@ -131,12 +133,13 @@ class RelevancyParams(Section):
     """How the target of RDA is made from the cosines of labels and pixel features."""
 
     normalise: Literal["scene", "view"]
-    """`view`: every label stretched to [0, 1] over the pixels of a view (the paper); `scene`: less
-    its bias, in standard deviations over the labels of a pixel."""
+    """`view`: each label stretched to [0, 1] over a view (Eq. 7); `scene`: in `ScoreUnits`."""
     bias: Annotated[float, Field(ge=0, le=1)]
     """Share of a label's score in the background that it loses; for `scene` only."""
     sharpness: PositiveFloat
-    """Factor before the softmax."""
+    consensus: bool
+    scale_sharpness: Weight | None
+    """Factor of a label's peaks before the softmax that weights its scales; None: as in Eq. 8."""
 
 
 class FdaParams(Section):
@@ -147,8 +150,9 @@ class FdaParams(Section):
     temperature: PositiveFloat
     """Of the softmax over labels; with `units: scene` in standard deviations of the logits."""
     offset: Annotated[float, Field(ge=-1, le=3)]
-    """Similarity of tokens that neither attracts nor repels: a cosine, or with `units: scene` in
-    standard deviations above the mean cosine."""
+    """Cosine that neither attracts nor repels; with `units: scene` in deviations from the mean."""
+    balance: bool
+    """Average over similar and over dissimilar pairs, each by itself, instead of over all."""
     divergence: Literal["js", "kl"]
 
 
@@ -171,13 +175,11 @@ class DistillParams(Section):
     lr_decay: Share
     templates: Annotated[tuple[str, ...], Field(min_length=1)]
     window_sigma: PositiveFloat | None
-    """Of a Gaussian around the centre of a window, in window sides: how much it says about a pixel
-    that it covers. Without: the plain mean of windows (Algorithm 1)."""
+    """Of a Gaussian around a window's centre, in its sides; None: plain mean (Algorithm 1)."""
     selection: Literal["learned", "mean"] | Annotated[int, Field(ge=0)]
     """How scales are combined; an index keeps that scale alone."""
     units: Literal["scene", "none"]
-    """`scene`: features, logits and similarities are measured by their mean and spread over the
-    scene (see `ovs3d/distill/calibration.py`); `none`: as the encoders give them (the paper)."""
+    """`scene`: by mean and spread over the scene, see `calibration`; `none`: as they are."""
     losses: LossWeights
     relevancy: RelevancyParams
     fda: FdaParams
@@ -282,8 +284,7 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
     if scene not in scenes:
         raise ParamsError(f"{path}: no scene '{scene}' under scenes{did_you_mean(scene, scenes)}")
     entry = _validate(SceneEntry, scenes[scene], f"{path}: scenes.{scene}")
-    if entry.preset not in preset_names(path):
-        presets = preset_names(path)
+    if entry.preset not in (presets := preset_names(path)):
         raise ParamsError(
             f"{path}: scenes.{scene}.preset is '{entry.preset}', but there is no such preset"
             f"{did_you_mean(entry.preset, presets)}"

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ovs3d.device import resolve_device
+from ovs3d.device import keep_freed_memory, resolve_device
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract_clip import extract_clip
 from ovs3d.params import SceneParams
@@ -17,6 +17,7 @@ STORE = "clip.zarr"
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     """Run the stage on parsed arguments."""
+    keep_freed_memory()
     cluster = Cluster.from_environment(params.device)
     photos = open_photos(arguments.images)
     views = split_views(len(photos), params.val_views, params.test_views, params.split)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ovs3d.device import resolve_device
+from ovs3d.device import keep_freed_memory, resolve_device
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract_dino import extract_dino
 from ovs3d.features.pictures import save_token_picture
@@ -18,6 +18,7 @@ STORE = "dino.zarr"
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     """Run the stage on parsed arguments."""
+    keep_freed_memory()
     photos = open_photos(arguments.images)
     section = params.stages.dino_features
     cluster = Cluster.from_environment(params.device)

@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 
 from ovs3d import errors
+from ovs3d.apps.downscales import REAL_PHOTOS
 from ovs3d.errors import ParamsError
 from ovs3d.progress import plain_console
 from studies.page import Run, write_page
+from studies.real import import_scenes
 from studies.results import merge_results, summarise, to_json
 from studies.rows import GROUPS, ROWS, choose_rows
 from studies.runner import Plan, list_tasks, run_all
@@ -34,11 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, command: str) -> int:
-    scenes = load_scenes(arguments.real or arguments.scenes, arguments.split)
+    preset = arguments.preset or (REAL_PHOTOS if arguments.real else "tiny")
+    if arguments.real:
+        scenes = import_scenes(arguments.real, arguments.work, preset)
+    else:
+        scenes = load_scenes(arguments.scenes, arguments.split)
     rows = choose_rows(_words(arguments.only))
     seeds = [int(seed) for seed in _words(arguments.seeds)]
     settings = dict(map(_setting, arguments.set))
-    plan = Plan(arguments.work, arguments.preset, arguments.views, settings)
+    plan = Plan(arguments.work, preset, arguments.views, settings)
     failures = run_all(plan, list_tasks(rows, scenes, seeds), arguments.jobs)
     console = plain_console()
     for failure in failures:
@@ -70,12 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--scenes", type=Path, default=Path("data/suite"), help="folder of a suite")
-    place.add_argument("--real", type=Path, help="folder of scenes all of whose masks are for test")
+    place.add_argument(
+        "--real", type=Path, help="folder of real scenes; all their masks are for test"
+    )
     parser.add_argument("--split", choices=("dev", "test", "all"), default="test")
     parser.add_argument("--views", choices=("val", "test"), default="test", help="to score")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--only", default="", help="rows or groups, with commas between; else all")
-    parser.add_argument("--preset", default="tiny", help="of params.yaml")
+    parser.add_argument(
+        "--preset", help=f"of params.yaml (default: tiny, with --real {REAL_PHOTOS})"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="parameter of all rows"
     )

@@ -20,6 +20,11 @@ _SECTIONS = {
         "Ablations",
         "Each row changes the method in one place. Loss is mIoU below the whole method.",
     ),
+    "words": (
+        "Other words",
+        "Labels by other words against the same masks (the paper's Table 5; synonyms are those of "
+        "the vocabulary that the small CLIP learned), and two labels too many.",
+    ),
     "statistics": (
         "Other statistics of the encoders",
         "The method on the same knowledge in vectors that lie differently in space; no parameter "

@@ -9,13 +9,13 @@ from typing import Any
 from ovs3d.distill.bank import DistillInputs
 from ovs3d.errors import ParamsError
 from ovs3d.params import did_you_mean
-from studies import distilled, oracle, statistics
+from studies import distilled, oracle, statistics, words
 from studies.baselines import clip_2d, ffd, lerf, lifting, semantic
 from studies.case import Case, LabelMaps
 from studies.scenes import Scene
 from studies.variants import ABLATIONS, FULL, Variant
 
-GROUPS = ("test", "baselines", "ablations", "statistics", "oracles")
+GROUPS = ("test", "baselines", "ablations", "words", "statistics", "oracles")
 
 
 def _as_it_is(scene: Scene, work: Path) -> Scene:  # noqa: ARG001
@@ -103,6 +103,18 @@ _ORACLES = (
         scene=oracle.true_poses,
     ),
 )
+
+
+def _worded(name: str, text: str, scene: Callable[[Scene, Path], Scene]) -> Row:
+    code = (_file("words.py"), Path("tools", "scenes", "vocabulary.py"))
+    return Row(name, "words", text, distilled.label_maps, files=code, scene=scene)
+
+
+_WORDS = (
+    _worded("rephrased_1", "another word for each thing", partial(words.rephrased, 1)),
+    _worded("rephrased_2", "other words for all", partial(words.rephrased, 2)),
+    _worded("strangers", "two more labels, of things not in the scene", words.with_strangers),
+)
 _STATISTICS = tuple(
     Row(
         name,
@@ -120,6 +132,7 @@ ROWS: Mapping[str, Row] = {
         *_CLIP_2D,
         *_BASELINES,
         *(_variant(variant, "ablations") for variant in ABLATIONS),
+        *_WORDS,
         *_STATISTICS,
         *_ORACLES,
     )

@@ -86,7 +86,7 @@ def result_file(plan: Plan, task: Task) -> Path:
     row, scene = ROWS[task.row], task.scene
     content = [
         _preset(plan.preset),
-        {**plan.settings, **row.overrides},
+        {**dict(scene.settings), **plan.settings, **row.overrides},
         task.seed,
         scene.scored(plan.views),
         scene.held_out,

@@ -24,12 +24,14 @@ class Scene:
         folder: holds `images/`, `segmentations/` and, for some rows, `truth/`.
         val_views: masked views to choose by.
         test_views: masked views to report on.
+        settings: dotted keys of the parameters and the values that this scene needs.
     """
 
     name: str
     folder: Path
     val_views: tuple[int, ...]
     test_views: tuple[int, ...]
+    settings: tuple[tuple[str, Any], ...] = ()
 
     @property
     def images(self) -> Path:
@@ -93,7 +95,7 @@ def load_scenes(folder: Path, split: str) -> list[Scene]:
         scenes = [_of_suite(folder, name, entry) for name, entry in _read(file, split).items()]
     else:
         found = sorted(path.parent for path in folder.glob("*/segmentations"))
-        scenes = [Scene(path.name, path, (), _masked(path)) for path in found]
+        scenes = [Scene(path.name, path, (), masked_views(path)) for path in found]
     if not scenes:
         raise SceneError(f"{folder}: no scenes of split {split} in it")
     return scenes
@@ -106,14 +108,15 @@ def _read(file: Path, split: str) -> dict[str, Mapping[str, Any]]:
 
 def _of_suite(folder: Path, name: str, entry: Mapping[str, Any]) -> Scene:
     scene = Scene(name, folder / name, tuple(entry["val_views"]), tuple(entry["test_views"]))
-    if scene.held_out != _masked(scene.folder):
+    if scene.held_out != masked_views(scene.folder):
         raise SceneError(
             f"{folder / SUITE_FILE}: {name} has views {list(scene.held_out)}, but masks of "
-            f"{list(_masked(scene.folder))}"
+            f"{list(masked_views(scene.folder))}"
         )
     return scene
 
 
-def _masked(folder: Path) -> tuple[int, ...]:
+def masked_views(folder: Path) -> tuple[int, ...]:
+    """Return the views of a scene's folder that have masks."""
     names = (path.name for path in (folder / "segmentations").iterdir() if path.is_dir())
     return tuple(sorted(int(name) for name in names if name.isdecimal()))

@@ -21,7 +21,8 @@ def make_params(
     Args:
         scene: to measure on.
         preset: of `params.yaml`.
-        overrides: dotted keys, such as `distill.losses.rda` -> values.
+        overrides: dotted keys, such as `distill.losses.rda` -> values; they come after the
+            scene's own.
         seed: of the stages.
         file: gets the `params.yaml` that says the same.
 
@@ -29,7 +30,7 @@ def make_params(
         ParamsError: a key is unknown or a value out of range.
     """
     sections: dict[str, dict[str, Any]] = {name: {} for name in Preset.model_fields}
-    for dotted, value in overrides.items():
+    for dotted, value in {**dict(scene.settings), **overrides}.items():
         *parents, key = dotted.split(".")
         if not parents or parents[0] not in sections:
             raise ParamsError(

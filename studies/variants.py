@@ -30,6 +30,11 @@ ABLATIONS = (
         "without the half of FDA that pushes dissimilar points apart",
         {"distill.fda.negative": 0.0},
     ),
+    Variant(
+        "no_balance",
+        "FDA over all pairs, as many as there are of each kind",
+        {"distill.fda.balance": False},
+    ),
     Variant("raw_units", "features and cosines as they are", {"distill.units": "none"}),
     Variant(
         "stretched",

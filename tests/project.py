@@ -36,7 +36,8 @@ SMALLER: dict[str, dict[str, Any]] = {
 
 def copy_project(folder: Path) -> None:
     """Copy code, models and stage graph; the only scene is the synthetic one, not built yet."""
-    skip = shutil.ignore_patterns("__pycache__")
+    # Weights that somebody made for photographs on this machine are large, and of no use here.
+    skip = shutil.ignore_patterns("__pycache__", "real")
     for name in ("ovs3d", "stages", "data/weights"):
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):

@@ -24,12 +24,19 @@ _PRESETS = yaml.safe_load(Path("params.yaml").read_text())
 # The naive form is the released one, which takes cosines as they are. Units cost no time.
 _AS_RELEASED = {
     "units": "none",
-    "relevancy": {"normalise": "view", "bias": 0.0, "sharpness": 1.0},
+    "relevancy": {
+        "normalise": "view",
+        "bias": 0.0,
+        "sharpness": 1.0,
+        "consensus": False,
+        "scale_sharpness": None,
+    },
     "fda": {
         "positive": 10.0,
         "negative": 3.0,
         "temperature": 0.2,
         "offset": 0.7,
+        "balance": True,
         "divergence": "js",
     },
 }

@@ -28,7 +28,12 @@ def make_inputs(divergence: Literal["js", "kl"]) -> Inputs:
     tokens = functional.normalize(kinds[which] + 0.5 * noise, dim=-1)
     logits = torch.rand(PATCHES, TOKENS, LABELS, generator=generator) * 0.5
     params = FdaParams(
-        positive=200.0, negative=0.2, temperature=0.2, offset=0.7, divergence=divergence
+        positive=200.0,
+        negative=0.2,
+        temperature=0.2,
+        offset=0.7,
+        balance=True,
+        divergence=divergence,
     )
     return logits, tokens, params
 

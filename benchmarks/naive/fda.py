@@ -12,7 +12,7 @@ def naive_fda(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
     Args:
         logits: [P, n, C] cosines z of the token rays of P patches.
         tokens: [P, n, E] DINO tokens, L2-normalised.
-        params: weights, offset b, temperature tau and the divergence.
+        params: weights, offset b, temperature tau, how to average and the divergence.
 
     Returns:
         The scalar loss.
@@ -28,6 +28,9 @@ def naive_fda(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
         divergence = (p_i * (log_i - log_j)).sum(-1)
     shifted = tokens @ tokens.transpose(1, 2) - params.offset
     pos, neg = shifted.clamp(min=0), shifted.clamp(max=0)
-    similar = (pos * divergence).sum() / torch.count_nonzero(pos).clamp(min=1)
-    dissimilar = (neg * divergence).sum() / torch.count_nonzero(neg).clamp(min=1)
+    above = torch.count_nonzero(pos).clamp(min=1)
+    below = torch.count_nonzero(neg).clamp(min=1)
+    if not params.balance:
+        above = below = above + below
+    similar, dissimilar = (pos * divergence).sum() / above, (neg * divergence).sum() / below
     return params.positive * similar + params.negative * dissimilar

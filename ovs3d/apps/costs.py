@@ -217,8 +217,7 @@ def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) 
     batch = params.reconstruct.batch * _TRAIN_SAMPLES * channels * _FLOAT
     drawn = (own.batch + own.patches * own.patch_tokens**2) * _BAKED_SAMPLES * channels * _FLOAT
     baked = trained * (shape.pixels(own.downscale) + sizes.tokens) * _BAKED_SAMPLES * _BAKED_BYTES
-    relevancy = trained * shape.pixels(params.clip_features.downscale) * shape.labels
-    relevancy *= len(sizes.windows) * 2
+    scores = trained * shape.pixels(own.downscale) * shape.labels * len(sizes.windows) * 2
     # FDA keeps nothing per pair of tokens but its weight, and that twice for half of the pairs.
     fda = own.patches * own.patch_tokens**4 * _FLOAT
     decoded = shape.pixels(1) * _DECODED_BYTES
@@ -233,7 +232,7 @@ def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) 
         "distill": sizes.clip_bytes
         + sizes.token_bytes
         + baked
-        + relevancy
+        + scores
         + fda
         + _ADAM_COPIES * (sizes.field_bytes + sizes.volume_bytes + drawn),
         "evaluate": pictures,

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
 from ovs3d.apps.findings import check_machine, check_models, gather
 from ovs3d.apps.label_findings import check_prompts
+from ovs3d.apps.local_encoders import local_encoders
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError, SceneError, WeightsError
@@ -103,8 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
         with suppress(WeightsError):
             check_prompts(report.labels, params)
         if not known:
-            downscales = _downscales(preset, params, report.photos)
-            entry = entry_lines(name, preset, report.val, report.test, downscales)
+            overrides = scene_overrides(preset, params, report.photos)
+            entry = entry_lines(name, preset, report.val, report.test, overrides)
             content = insert_scene(PARAMS_FILE, entry)
             with atomic_path(PARAMS_FILE) as text:
                 text.write_bytes(content)
@@ -192,14 +194,26 @@ def _labels(words: str | None, source: Source) -> tuple[Label, ...]:
     return parse_labels(words.split(","), "--labels", "name")
 
 
-def _downscales(preset: str, params: Preset, photos: Photos) -> dict[str, float]:
-    """Choose downscales for the size of the photos, where the preset's do not fit it."""
+def scene_overrides(preset: str, params: Preset, photos: Photos) -> dict[str, dict[str, Any]]:
+    """Choose what a scene changes in its preset.
+
+    Downscales that fit the size of the photos where the preset's do not, and encoders that were
+    made on this machine.
+
+    Args:
+        preset: name of the preset.
+        params: its sections.
+        photos: of the scene.
+
+    Returns:
+        Section -> key -> value.
+    """
+    overrides = {section: dict(values) for section, values in local_encoders(preset).items()}
     fitting = fitting_downscales(preset, params, photos.width, photos.height)
-    return {
-        section: value
-        for section, value in fitting.items()
-        if value != getattr(params, section).downscale
-    }
+    for section, value in fitting.items():
+        if value != getattr(params, section).downscale:
+            overrides.setdefault(section, {})["downscale"] = value
+    return overrides
 
 
 def _preset(wanted: str | None) -> str:

@@ -36,7 +36,7 @@ def entry_lines(
     preset: str,
     val_views: Sequence[int],
     test_views: Sequence[int],
-    downscales: Mapping[str, float],
+    overrides: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """Write the entry of a scene.
 
@@ -45,14 +45,13 @@ def entry_lines(
         preset: its preset.
         val_views: its validation views.
         test_views: its test views.
-        downscales: section -> downscale, where it is not the preset's.
+        overrides: section -> values that are not the preset's: numbers, words, true or false.
 
     Returns:
         Lines without line ends, indented as if `scenes` stood at the margin.
     """
     sections = [
-        f"{section}: {{{f'downscale: {downscales[section]}' if section in downscales else ''}}}"
-        for section in Preset.model_fields
+        f"{section}: {_flow(overrides.get(section, {}))}" for section in Preset.model_fields
     ]
     views = [
         f"{key}: [{', '.join(map(str, chosen))}]"
@@ -60,6 +59,12 @@ def entry_lines(
     ]
     values = [f"preset: {preset}", *views, *sections]
     return [f"{_INDENT}{name}:", *(f"{_INDENT * 2}{value}" for value in values)]
+
+
+def _flow(values: Mapping[str, Any]) -> str:
+    # As long as it gets: an entry has a line for a section.
+    flow = yaml.safe_dump(dict(values), default_flow_style=True, sort_keys=False, width=2**31)
+    return flow.rstrip()
 
 
 def insert_scene(path: Path, entry: Sequence[str]) -> bytes:

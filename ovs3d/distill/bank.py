@@ -14,11 +14,16 @@ from torch.nn import functional
 
 from ovs3d.distill.calibration import (
     ClipUnits,
+    ScoreUnits,
     TokenUnits,
+    evenly,
     measure_clip_units,
+    measure_score_units,
     measure_token_units,
+    neutral_clip_units,
 )
-from ovs3d.distill.relevancy import stack_relevancy
+from ovs3d.distill.consensus import reach_consensus
+from ovs3d.distill.relevancy import pixel_scores
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.features.window_features import WindowFeatures
@@ -30,6 +35,10 @@ from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
 from ovs3d.spill import Row, Spill, take
 
+_SCORED_PIXELS = 1 << 16
+"""Pixels, evenly spaced over all views, whose scores are looked at to learn their units."""
+_SPREAD_PIXELS = 1 << 12
+"""Pixels whose features are made to measure their units; a feature costs more than a score."""
 _UNIT_PATCHES = 64
 """Patches whose tokens are compared to learn how alike tokens are."""
 
@@ -109,8 +118,9 @@ class PixelBank:
         ys: [P] int64 row in the CLIP working image.
         xs: [P] int64 column in the CLIP working image.
         features: windows of the views.
-        relevancy: [V, h, w, N_s, C] float16 of `stack_relevancy` over CLIP working images.
-        units: of features and relevancy.
+        scores: [V * P, N_s, C] float16 of the labels, from `pixel_scores`.
+        units: of the features.
+        score_units: of the scores.
     """
 
     rays: BakedRays
@@ -119,8 +129,9 @@ class PixelBank:
     ys: Tensor
     xs: Tensor
     features: WindowFeatures
-    relevancy: Tensor
+    scores: Tensor
     units: ClipUnits
+    score_units: ScoreUnits
 
     def __len__(self) -> int:
         return len(self.colors)
@@ -129,16 +140,13 @@ class PixelBank:
         """Return what pixels int64 [B] are trained on.
 
         Returns:
-            [B, N_s, D] centred features and [B, N_s, C] scores, whose weighted sum over the scales
-            and softmax over the labels is RDA's target.
+            [B, N_s, D] centred features, and scores as `ScoreUnits.apply` gives them.
         """
         row = torch.div(index, len(self.ys), rounding_mode="floor")
         pixel = index - row * len(self.ys)
-        ys, xs = self.ys[pixel], self.xs[pixel]
-        _, height, width, _, _ = self.relevancy.shape
-        relevancy = take(self.relevancy.flatten(0, 2), (row * height + ys) * width + xs)
-        features = self.features.gather(self.views[row], ys, xs) - self.units.center
-        return features, (relevancy.float() - self.units.bias) * self.units.target_scale
+        features = self.features.gather(self.views[row], self.ys[pixel], self.xs[pixel])
+        scores = take(self.scores, index).float()
+        return features - self.units.center, self.score_units.apply(scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,31 +263,42 @@ def make_pixel_bank(
         (load_photo(photos.paths[view], params.downscale).view(-1, 3),) for view in views
     )
     features = store.load(views, spill.device, spill, params.window_sigma)
-    own = params.relevancy
-    (relevancy,) = spill.collect(_relevancy(features, views, inputs.text, own.normalise))
-    measured = measure_clip_units(features, relevancy, inputs.text, own)
     ys, xs = store.cells(xy)
+    rays = bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill)
+    own = params.relevancy
+    (scores,) = spill.collect(_scores(features, ys, xs, inputs.text, own.normalise))
+    if own.consensus:
+        reach_consensus(rays.samples, field.config.grid, scores)
+    units = neutral_clip_units(inputs.text)
+    if params.units == "scene":
+        sampled = evenly(len(views) * len(xy), _SPREAD_PIXELS, spill.device)
+        row, pixel = sampled // len(xy), sampled % len(xy)
+        shown = torch.tensor(views, device=spill.device)[row]
+        units = measure_clip_units(features.gather(shown, ys[pixel], xs[pixel]), inputs.text)
+    sampled = evenly(len(scores), _SCORED_PIXELS, spill.device)
     return PixelBank(
-        rays=bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill),
+        rays=rays,
         colors=colors,
         views=torch.tensor(views, device=spill.device),
         ys=ys,
         xs=xs,
         features=features,
-        relevancy=relevancy,
-        units=measured if params.units == "scene" else measured.of_targets_only(),
+        scores=scores,
+        units=units,
+        score_units=measure_score_units(take(scores, sampled).float(), own),
     )
 
 
-def _relevancy(
+def _scores(
     features: WindowFeatures,
-    views: tuple[int, ...],
+    ys: Tensor,
+    xs: Tensor,
     text: Tensor,
     normalise: Literal["scene", "view"],
 ) -> Iterator[Row]:
-    with progress("relevancy", len(views), "views") as advance:
-        for view in views:
-            yield (stack_relevancy(features.relevancy(view, text), normalise)[None],)
+    with progress("relevancy", len(features.views), "views") as advance:
+        for view in features.views:
+            yield (pixel_scores(features, view, ys, xs, text, normalise),)
             advance()
 
 

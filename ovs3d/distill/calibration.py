@@ -8,7 +8,8 @@ after these have been taken out, so that one set of numbers serves all encoders:
 - pixel features and texts lose what all of them share, F* - mean F* and T - mean T;
 - logits are cosines divided by their standard deviation over the labels of a pixel (`spread`);
 - RDA's target is softmax(sharpness (z - bias) / spread of z), where `bias` is a part of what a
-  label scores where it is not;
+  label scores where it is not; a label's z is a mean over the scales, those first in which its
+  peak over the scene is high;
 - similarities of DINO tokens count in standard deviations from their mean.
 """
 
@@ -19,13 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovs3d.distill.heads import center_texts
-from ovs3d.features.window_features import WindowFeatures
 from ovs3d.params import FdaParams, RelevancyParams
 
-_SAMPLES = 1 << 16
-"""Pixels, evenly spaced over all views, whose cosines are looked at."""
-_SPREAD_PIXELS = 1 << 12
-"""Pixels whose features are made to measure the spread; a feature costs more than a cosine."""
+_PEAK = 0.002
+"""So small a share of the pixels has scores above what counts as a label's peak."""
 _ROUNDS = 5
 """A label's score in the background, and what is background, settle within these."""
 _TINY = 1e-6
@@ -40,20 +38,34 @@ class ClipUnits:
         text_center: [D], subtracted from unit texts, which are normalised again.
         spread: standard deviation of the cosines of a pixel, feature and texts centred, over the
             labels, mean over pixels and scales.
-        bias: [N_s, C], subtracted from the relevancy.
-        target_scale: what the rest is multiplied by: the sharpness over the spread of relevancy.
     """
 
     center: Tensor
     text_center: Tensor
     spread: float
-    bias: Tensor
-    target_scale: float
 
-    def of_targets_only(self) -> "ClipUnits":
-        """Return units that leave features, texts and logits as they are."""
-        zeros = torch.zeros_like(self.center), torch.zeros_like(self.text_center)
-        return ClipUnits(*zeros, 1.0, self.bias, self.target_scale)
+
+@dataclass(frozen=True, eq=False)
+class ScoreUnits:
+    """How scores of labels become RDA's target.
+
+    Attributes:
+        bias: [N_s, C], subtracted from the scores.
+        factor: what the rest is multiplied by: the sharpness over the spread of the scores.
+        scale_weights: [N_s, C], columns sum to 1: of the scales for each label; None where the
+            Selection Volume weights them for each ray.
+    """
+
+    bias: Tensor
+    factor: float
+    scale_weights: Tensor | None
+
+    def apply(self, scores: Tensor) -> Tensor:
+        """Return what the softmax takes, [B, N_s, C], or [B, 1, C] if scales have weights."""
+        scaled = (scores - self.bias) * self.factor
+        if self.scale_weights is None:
+            return scaled
+        return (scaled * self.scale_weights).sum(1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -64,43 +76,48 @@ class TokenUnits:
     std: float
 
 
-def neutral_clip_units(text: Tensor, scales: int) -> ClipUnits:
-    """Return the units in which everything stays as it is, for C texts [C, D] and N_s scales."""
+def neutral_clip_units(text: Tensor) -> ClipUnits:
+    """Return the units in which everything stays as it is, for texts [C, D]."""
     zero = torch.zeros_like(text[0])
-    return ClipUnits(zero, zero, 1.0, text.new_zeros(scales, len(text)), 1.0)
+    return ClipUnits(zero, zero, 1.0)
 
 
-def measure_clip_units(
-    features: WindowFeatures, relevancy: Tensor, text: Tensor, params: RelevancyParams
-) -> ClipUnits:
-    """Measure the units of a scene.
+def neutral_score_units(scales: int, labels: int) -> ScoreUnits:
+    """Return the units in which scores stay as they are."""
+    return ScoreUnits(torch.zeros(scales, labels), 1.0, None)
+
+
+def measure_clip_units(pixel_features: Tensor, text: Tensor) -> ClipUnits:
+    """Measure the units of a scene's features.
 
     Args:
-        features: windows of V training views.
-        relevancy: [V, h, w, N_s, C] cosines of texts and pixel features, up to a number per pixel
-            and scale.
-        text: [C, D] unit texts on the features' device.
-        params: share of the bias that is taken out, and the target's sharpness.
+        pixel_features: [n, N_s, D] of pixels of all training views.
+        text: [C, D] unit texts.
     """
-    table = relevancy.flatten(0, 2)
-    cosines = table[:: _stride(len(table), _SAMPLES)].to(text.device).float()
-    sample = torch.arange(0, len(table), _stride(len(table), _SPREAD_PIXELS), device=text.device)
-    pixels = features.height * features.width
-    pixel_features = features.gather(
-        torch.tensor(features.views, device=text.device)[sample // pixels],
-        sample % pixels // features.width,
-        sample % features.width,
-    )
     center = pixel_features.mean((0, 1))
     # One label alone shares everything with itself.
     text_center = text.mean(0) if len(text) > 1 else torch.zeros_like(text[0])
     centered = functional.normalize(pixel_features - center, dim=-1)
-    logits = centered @ center_texts(text, text_center).T
-    scale, bias = params.sharpness, torch.zeros_like(cosines[0])
+    return ClipUnits(center, text_center, _spread(centered @ center_texts(text, text_center).T))
+
+
+def measure_score_units(scores: Tensor, params: RelevancyParams) -> ScoreUnits:
+    """Measure the units of a scene's scores.
+
+    Args:
+        scores: [n, N_s, C] of pixels of all training views, up to a number per pixel and scale.
+        params: how they become a target.
+    """
+    factor, bias = params.sharpness, torch.zeros_like(scores[0])
+    spread = _spread(scores)
     if params.normalise == "scene":
-        scale /= _spread(cosines)
-        bias = params.bias * background_scores(cosines, scale)
-    return ClipUnits(center, text_center, _spread(logits), bias, scale)
+        factor /= spread
+        bias = params.bias * background_scores(scores, factor)
+    if params.scale_sharpness is None:
+        return ScoreUnits(bias, factor, None)
+    above_mean = scores - scores.mean(-1, keepdim=True)
+    peaks = above_mean.topk(max(1, int(len(scores) * _PEAK)), dim=0).values[-1]
+    return ScoreUnits(bias, factor, (peaks * (params.scale_sharpness / spread)).softmax(0))
 
 
 def background_scores(cosines: Tensor, sharpness: float) -> Tensor:
@@ -152,6 +169,9 @@ def _spread(cosines: Tensor) -> float:
     return max(float(cosines.std(-1, correction=correction).mean()), _TINY)
 
 
-def _stride(count: int, samples: int) -> int:
-    """Return an odd step: an even one would look at every other column of most pictures only."""
-    return max(1, count // samples) | 1
+def evenly(count: int, samples: int, device: torch.device) -> Tensor:
+    """Return about so many of `count` indices, int64, evenly spaced.
+
+    The step is odd: an even one would look at every other column of most pictures only.
+    """
+    return torch.arange(0, count, max(1, count // samples) | 1, device=device)

@@ -41,7 +41,7 @@ def fda_loss(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:
     Args:
         logits: [P, n, C] cosines z of the token rays of P patches.
         tokens: [P, n, E] DINO tokens, L2-normalised.
-        params: weights, offset b, temperature tau and the divergence.
+        params: weights, offset b, temperature tau, how to average and the divergence.
 
     Returns:
         The scalar loss (Eq. 14), differentiable in `logits`.
@@ -87,6 +87,8 @@ class _PairWeights:
         above = torch.stack([_count_pairs(block > 0) for block in shifted]).sum()
         below = torch.stack([_count_pairs(block) for block in shifted]).sum() - above
         counts = torch.stack((above, below)).clamp(min=1).to(tokens.dtype)
+        if not params.balance:
+            counts = counts.sum().expand(2)
         positive, negative = tokens.new_tensor((params.positive, params.negative)) / counts
         # A factor of zero must still divide.
         self._positive = positive.clamp(min=1e-30)

@@ -2,7 +2,10 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor
+
+from ovs3d.features.window_features import WindowFeatures
 
 
 def normalise_relevancy(relevancy: Tensor) -> Tensor:
@@ -22,15 +25,27 @@ def normalise_relevancy(relevancy: Tensor) -> Tensor:
     return (relevancy - low) / (high - low).clamp(min=1e-6)
 
 
-def stack_relevancy(relevancy: Tensor, normalise: Literal["scene", "view"]) -> Tensor:
-    """Prepare the maps [C, N_s, h, w] of one view for lookup by pixel: [h, w, N_s, C] float16.
+def pixel_scores(
+    features: WindowFeatures,
+    view: int,
+    ys: Tensor,
+    xs: Tensor,
+    text: Tensor,
+    normalise: Literal["scene", "view"],
+) -> Tensor:
+    """Return the scores of labels at pixels of a view as [P, N_s, C] float16.
 
     Args:
-        relevancy: cosines between texts and pixel features.
-        normalise: `view` stretches every map to [0, 1]; for `scene`, where statistics of all views
-            are needed (see `calibration`), a pixel only loses the mean of its labels, which no
-            softmax sees, but half precision does.
+        features: windows of the view, among others.
+        view: photo index.
+        ys, xs: [P] int64 rows and columns of the working image.
+        text: [C, D] unit texts.
+        normalise: `view` stretches every map of the view to [0, 1]; for `scene`, where statistics
+            of all views are needed (see `calibration`), a pixel only loses the mean of its labels,
+            which no softmax sees, but half precision does.
     """
-    view = normalise == "view"
-    maps = normalise_relevancy(relevancy) if view else relevancy - relevancy.mean(0)
-    return maps.permute(2, 3, 1, 0).half().contiguous()
+    if normalise == "view":
+        maps = normalise_relevancy(features.relevancy(view, text))
+        return maps[:, :, ys, xs].permute(2, 1, 0).half().contiguous()
+    cosines = features.cosines(torch.full_like(ys, view), ys, xs, text)
+    return (cosines - cosines.mean(-1, keepdim=True)).half()

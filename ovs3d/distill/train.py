@@ -193,7 +193,10 @@ class Distiller:
             if weights.feature:
                 feature = feature_loss(products, rays[:count], pixel_features, selection)
             if weights.rda:
-                target = select_scales(targets, selection)
+                # One scale: the labels have weighted theirs already.
+                target = (
+                    select_scales(targets, selection) if targets.shape[1] > 1 else targets[:, 0]
+                )
                 rda = rda_loss(logits[:count] / self.pixels.units.spread, target)
         if weights.color and self.joint:
             color = self._color_loss(appearance.first(count, len(samples.weights)), samples, pixels)

@@ -1,6 +1,7 @@
 """The DINO encoder: one token per patch of a whole view, from a self-supervised ViT."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,38 +33,36 @@ class DinoEncoder:
         digest: SHA-256 of configuration and weights.
         dim: length of the tokens.
         patch: side in pixels of a token's patch.
+        layer: block whose tokens are taken, from 0.
+        final_norm: whether they are taken after the network's last layer norm.
     """
 
     name: str
     digest: str
     dim: int
     patch: int
+    layer: int
+    final_norm: bool
     model: nn.Module
     mean: Tensor
     std: Tensor
 
-    def precision(self, final_norm: bool) -> torch.dtype:
-        """Choose the type in which photos are encoded fastest without losing what matters.
-
-        Args:
-            final_norm: as for `tokens`.
-        """
+    @cached_property
+    def precision(self) -> torch.dtype:
+        """The type in which photos are encoded fastest without losing what matters."""
         generator = torch.Generator().manual_seed(0)
         coarse = torch.rand(1, 3, 4, 4, generator=generator) * 255
         side = (_PROBE_PATCHES * self.patch, _PROBE_PATCHES * self.patch)
         probe = interpolate(coarse, side, mode="bilinear")[0].permute(1, 2, 0).to(self.mean.device)
-        return lowest_precision(
-            self.mean.device, lambda dtype: self.tokens(probe, final_norm, dtype)
-        )
+        return lowest_precision(self.mean.device, lambda dtype: self.tokens(probe, dtype))
 
     @torch.no_grad()
-    def tokens(self, photo: Tensor, final_norm: bool, precision: torch.dtype) -> Tensor:
+    def tokens(self, photo: Tensor, precision: torch.dtype) -> Tensor:
         """Encode a photo.
 
         Args:
             photo: [h, w, 3], 0..255, on the encoder's device; rows and columns that fill no patch
                 are left out at the lower and the right border.
-            final_norm: take the last block's output after the final layer norm, not before.
             precision: to compute in.
 
         Returns:
@@ -75,13 +74,23 @@ class DinoEncoder:
         pixels = (pixels - 255 * self.mean) / (255 * self.std)
         with autocast(pixels.device, precision):
             [maps] = self.model.forward_intermediates(  # type: ignore[operator]
-                pixels, indices=1, norm=final_norm, intermediates_only=True
+                pixels,
+                indices=[self.layer],
+                norm=self.final_norm,
+                stop_early=True,
+                intermediates_only=True,
             )
         tokens: Tensor = maps[0].permute(1, 2, 0).float().contiguous()
         return tokens
 
 
-def load_dino(model: str, weights: str, device: torch.device) -> DinoEncoder:
+def load_dino(
+    model: str,
+    weights: str,
+    device: torch.device,
+    layer: int | None = None,
+    final_norm: bool = True,
+) -> DinoEncoder:
     """Load a ViT through timm.
 
     Args:
@@ -89,9 +98,12 @@ def load_dino(model: str, weights: str, device: torch.device) -> DinoEncoder:
             (arguments of `timm.create_model`), `mean` and `std` (of 0..1 RGB).
         weights: `pretrained`, or the path of a weights file.
         device: where it runs.
+        layer: block whose tokens are taken, from 0, or from -1 backwards; None: the last.
+        final_norm: take them after the network's last layer norm instead of before it.
 
     Raises:
-        WeightsError: the model is unknown or no ViT, its weights were not found or do not fit it.
+        WeightsError: the model is unknown or no ViT, its weights were not found or do not fit it,
+            or it has no such block.
     """
     # Random initial weights are drawn and thrown away; nobody's random numbers should change.
     with torch.random.fork_rng(devices=[]):
@@ -106,6 +118,8 @@ def load_dino(model: str, weights: str, device: torch.device) -> DinoEncoder:
         digest=digest,
         dim=int(network.num_features),  # type: ignore[arg-type]
         patch=patch_side(network, model),
+        layer=block_index(network, layer, model),
+        final_norm=final_norm,
         model=network.to(device),
         mean=torch.tensor(configuration["mean"], device=device).view(1, 3, 1, 1),
         std=torch.tensor(configuration["std"], device=device).view(1, 3, 1, 1),
@@ -186,6 +200,21 @@ def create(name: str, arguments: dict[str, Any], where: str) -> nn.Module:
     except Exception as error:
         raise WeightsError(f"{where}: does not fit {name} ({one_line(error)})") from None
     return network
+
+
+def block_index(network: nn.Module, layer: int | None, model: str) -> int:
+    """Return the number of a block, from 0.
+
+    Raises:
+        WeightsError: the network has no such block.
+    """
+    count = len(network.blocks)  # type: ignore[arg-type]
+    index = -1 if layer is None else layer
+    if not -count <= index < count:
+        raise WeightsError(
+            f"dino_features.layer: {layer}, but {model} has the blocks 0 to {count - 1}"
+        )
+    return index % count
 
 
 def patch_side(network: nn.Module, model: str) -> int:

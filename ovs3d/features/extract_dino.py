@@ -45,14 +45,15 @@ class DinoWork(Work):
 
     def prepare(self, device: torch.device) -> Extraction:
         params, photos = self.params, self.photos
-        encoder = dino.load_dino(params.model, params.weights, device)
-        precision = encoder.precision(params.final_norm)
+        encoder = dino.load_dino(
+            params.model, params.weights, device, params.layer, params.final_norm
+        )
         views = tuple(range(len(photos)))
         width, height = shrunk_size(photos, params.downscale, encoder.patch, "dino_features")
         attributes = {
             **made_with(_CODE, device, PIL, timm, torch),
             "encoder_digest": encoder.digest,
-            "precision": precision_name(precision),
+            "precision": precision_name(encoder.precision),
             "dim": encoder.dim,
             "grid": (height // encoder.patch, width // encoder.patch),
             "patch": encoder.patch,
@@ -68,7 +69,7 @@ class DinoWork(Work):
             if not whole:
                 photo = _shrink(photo, params.downscale)
             photo = to_device(photo, device)
-            return [partial(encoder.tokens, photo, params.final_norm, precision)]
+            return [partial(encoder.tokens, photo, encoder.precision)]
 
         return Extraction(attributes, lambda out: TokenStore.resume(out, attributes), load)
 

@@ -152,18 +152,29 @@ class WindowFeatures:
             text: [C, D] unit vectors on the windows' device.
 
         Returns:
-            [C, N_s, height, width] float32 in [-1, 1]. Pixel features are made in pieces, so
-            memory beyond the result stays bounded.
+            [C, N_s, height, width] float32 in [-1, 1].
         """
-        result = torch.empty((len(text), self.scales, self.height * self.width), device=self.device)
         pixels = torch.arange(self.height * self.width, device=self.device)
-        for chunk in torch.split(pixels, _PIXELS_PER_CHUNK):
-            features = self.gather(
-                torch.full_like(chunk, view), chunk // self.width, chunk % self.width
-            )
-            cosines = normalize(features, dim=-1) @ text.T  # [n, N_s, C]
-            result[:, :, chunk[0] : chunk[-1] + 1] = cosines.permute(2, 1, 0)
-        return result.view(len(text), self.scales, self.height, self.width)
+        cosines = self.cosines(
+            torch.full_like(pixels, view), pixels // self.width, pixels % self.width, text
+        )
+        return cosines.permute(2, 1, 0).reshape(-1, self.scales, self.height, self.width)
+
+    def cosines(self, views: Tensor, ys: Tensor, xs: Tensor, text: Tensor) -> Tensor:
+        """Return the cosines between texts and the features of pixels.
+
+        Args:
+            views: [N] int64 photo indices.
+            ys, xs: [N] int64 rows and columns of the working images.
+            text: [C, D] unit vectors on the windows' device.
+
+        Returns:
+            [N, N_s, C] float32 in [-1, 1].
+        """
+        chunks = (torch.split(each, _PIXELS_PER_CHUNK) for each in (views, ys, xs))
+        return torch.cat(
+            [normalize(self.gather(*chunk), dim=-1) @ text.T for chunk in zip(*chunks, strict=True)]
+        )
 
 
 def _block_tables(

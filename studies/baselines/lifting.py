@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool3d
 
+from ovs3d.distill.consensus import voxels
 from ovs3d.field.render import RaySamples, composite
 from ovs3d.scene.space import Grid
 from studies.baselines.training import ClipTargets, bake, best_labels, render_views
@@ -33,12 +34,12 @@ def label_maps(case: Case) -> LabelMaps:
         scores = targets.at(chunk).mean(dim=1) @ text.T
         values = torch.cat((scores, torch.ones_like(scores[:, :1])), dim=1)
         weighted = values[samples.rows] * samples.weights[:, None]
-        sums.index_add_(0, _voxels(samples.points, cells), weighted)
+        sums.index_add_(0, voxels(samples.points, cells), weighted)
     sums = _filled(sums, cells)
     means = sums[:, :-1] / sums[:, -1:].clamp_min(_TINY)
 
     def render(samples: RaySamples) -> Tensor:
-        return composite(means[_voxels(samples.points, cells)], samples.weights, samples.offsets)
+        return composite(means[voxels(samples.points, cells)], samples.weights, samples.offsets)
 
     return {view: best_labels(case, *maps) for view, *maps in render_views(case, render)}
 
@@ -53,12 +54,3 @@ def _filled(sums: Tensor, cells: Grid) -> Tensor:
     layers = sums.T.reshape(1, -1, *cells)
     around = avg_pool3d(layers, kernel_size=3, stride=1, padding=1).flatten(2)[0].T
     return torch.where(sums[:, -1:] > 0, sums, around)
-
-
-def _voxels(points: Tensor, cells: Grid) -> Tensor:
-    """Return the voxel int64 [N] of grid points [N, 3] in [-1, 1]."""
-    index = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    for axis, count in enumerate(cells):
-        position = ((points[:, axis] + 1) / 2 * count).long().clamp(0, count - 1)
-        index = index * count + position
-    return index

@@ -62,7 +62,8 @@ def test_check_names_the_overrides_that_are_missing(
         downscales = fitting_downscales("paper", PAPER, photos.width, photos.height)
     path = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", path)
-    path.write_bytes(insert_scene(path, entry_lines("vase", preset, (), (), downscales)))
+    overrides = {section: {"downscale": value} for section, value in downscales.items()}
+    path.write_bytes(insert_scene(path, entry_lines("vase", preset, (), (), overrides)))
     params = load_scene_params(path, "vase")
     found = list(check_downscales("vase", photos, params, load_preset(path, preset)))
     assert len(found) == told

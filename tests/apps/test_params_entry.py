@@ -10,7 +10,13 @@ from ovs3d.errors import ParamsError
 from ovs3d.params import load_scene_params
 from tests.closure import ROOT
 
-ENTRY = entry_lines("garden", "paper", (7,), (1, 4), {"dino_features": 1.2, "distill": 2})
+ENTRY = entry_lines(
+    "garden",
+    "paper",
+    (7,),
+    (1, 4),
+    {"dino_features": {"downscale": 1.2}, "distill": {"downscale": 2}},
+)
 
 
 def added(folder: Path, before: str) -> str:

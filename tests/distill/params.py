@@ -23,13 +23,20 @@ def distill_params(**changes: object) -> DistillParams:
         "window_sigma": None,
         "selection": "learned",
         "units": "none",
-        "relevancy": {"normalise": "view", "bias": 0.0, "sharpness": 1.0},
+        "relevancy": {
+            "normalise": "view",
+            "bias": 0.0,
+            "sharpness": 1.0,
+            "consensus": False,
+            "scale_sharpness": None,
+        },
         "losses": {"color": 1.0, "feature": 1.0, "rda": 1.0},
         "fda": {
             "positive": 2.0,
             "negative": 0.2,
             "temperature": 0.2,
             "offset": 0.7,
+            "balance": True,
             "divergence": "js",
         },
     }

@@ -1,7 +1,5 @@
 """Units of a scene: what encoders' statistics change, and what the losses see of it."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 from torch import Tensor
@@ -12,44 +10,30 @@ from ovs3d.distill.calibration import (
     background_scores,
     calibrate_fda,
     measure_clip_units,
+    measure_score_units,
     measure_token_units,
     neutral_clip_units,
+    neutral_score_units,
 )
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.heads import center_texts
-from ovs3d.distill.relevancy import stack_relevancy
 from ovs3d.params import FdaParams, RelevancyParams
 from tests.distill.params import distill_params
 
-SCENE = RelevancyParams(normalise="scene", bias=0.3, sharpness=2.5)
-VIEW = RelevancyParams(normalise="view", bias=0.0, sharpness=1.0)
-FDA = FdaParams(positive=1.5, negative=1.5, temperature=0.83, offset=0.85, divergence="js")
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Pixel features [V, h, w, N_s, D] in the place of `WindowFeatures`."""
-
-    features: Tensor
-    views: tuple[int, ...] = (4, 7)
-
-    @property
-    def height(self) -> int:
-        return self.features.shape[1]
-
-    @property
-    def width(self) -> int:
-        return self.features.shape[2]
-
-    def gather(self, views: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-        return self.features[[self.views.index(int(view)) for view in views], ys, xs]
+SCENE = RelevancyParams(
+    normalise="scene", bias=0.3, sharpness=2.5, consensus=False, scale_sharpness=None
+)
+VIEW = SCENE.model_copy(update={"normalise": "view", "bias": 0.0, "sharpness": 1.0})
+FDA = FdaParams(
+    positive=1.5, negative=1.5, temperature=0.83, offset=0.85, balance=True, divergence="js"
+)
 
 
 @pytest.fixture
 def features() -> Tensor:
-    """Of two views of 6 x 8 pixels, two scales; the last two dimensions are empty."""
+    """Of 96 pixels at two scales; the last two dimensions are empty."""
     generator = torch.Generator().manual_seed(3)
-    random = torch.randn(2, 6, 8, 2, 12, generator=generator)
+    random = torch.randn(96, 2, 12, generator=generator)
     random[..., 10:] = 0
     return normalize(random, dim=-1)
 
@@ -62,26 +46,26 @@ def text() -> Tensor:
     return normalize(random, dim=-1)
 
 
-def relevancy_of(features: Tensor, text: Tensor, params: RelevancyParams) -> Tensor:
-    maps = (normalize(features, dim=-1) @ text.T).permute(0, 4, 3, 1, 2)
-    return torch.stack([stack_relevancy(each, params.normalise) for each in maps])
+def scores_of(features: Tensor, text: Tensor) -> Tensor:
+    cosines = normalize(features, dim=-1) @ text.T
+    return (cosines - cosines.mean(-1, keepdim=True)).half().float()
 
 
-def measure(features: Tensor, text: Tensor, params: RelevancyParams) -> tuple[ClipUnits, Tensor]:
+def measure(features: Tensor, text: Tensor) -> tuple[ClipUnits, Tensor]:
     """Return the units and what RDA's targets are made of."""
-    relevancy = relevancy_of(features, text, params)
-    units = measure_clip_units(Windows(features), relevancy, text, params)  # type: ignore[arg-type]
-    return units, (relevancy.float() - units.bias) * units.target_scale
+    scores = scores_of(features, text)
+    units = measure_score_units(scores, SCENE)
+    return measure_clip_units(features, text), units.apply(scores)
 
 
 def test_a_modality_gap_changes_neither_logits_nor_targets(features: Tensor, text: Tensor) -> None:
-    units, targets = measure(features, text, SCENE)
+    units, targets = measure(features, text)
     logits = normalize(features - units.center, dim=-1) @ center_texts(text, units.text_center).T
     gap, other = torch.eye(12)[10] * 3, torch.eye(12)[11] * 2 + torch.eye(12)[10]
     moved, moved_text = normalize(features + gap, dim=-1), normalize(text + other, dim=-1)
     cosines = moved @ moved_text.T
     assert cosines.std(-1).mean() < 0.2 * (features @ text.T).std(-1).mean()
-    moved_units, moved_targets = measure(moved, moved_text, SCENE)
+    moved_units, moved_targets = measure(moved, moved_text)
     moved_logits = (
         normalize(moved - moved_units.center, dim=-1)
         @ center_texts(moved_text, moved_units.text_center).T
@@ -94,22 +78,42 @@ def test_a_modality_gap_changes_neither_logits_nor_targets(features: Tensor, tex
 
 
 def test_spread_is_that_of_the_cosines_of_a_pixel(features: Tensor, text: Tensor) -> None:
-    units, _ = measure(features, text, SCENE)
+    units, _ = measure(features, text)
     cosines = (
-        normalize(features - features.mean((0, 1, 2, 3)), dim=-1)
+        normalize(features - features.mean((0, 1)), dim=-1)
         @ normalize(text - text.mean(0), dim=-1).T
     )
     assert units.spread == pytest.approx(cosines.std(-1).mean().item(), rel=1e-4)
 
 
-def test_relevancy_of_a_view_is_left_as_it_is(features: Tensor, text: Tensor) -> None:
-    _, targets = measure(features, text, VIEW)
-    assert targets.amin() == 0
-    assert targets.amax() == 1
+def test_scores_of_a_view_are_left_as_they_are(features: Tensor, text: Tensor) -> None:
+    scores = scores_of(features, text)
+    torch.testing.assert_close(measure_score_units(scores, VIEW).apply(scores), scores)
+
+
+def test_a_label_weights_the_scales_by_its_peak() -> None:
+    # Label 0 stands out in the second scale, label 1 in the first, label 2 in neither.
+    scores = torch.zeros(1000, 2, 3)
+    scores[:500] = torch.tensor([[0.2, 0.0, 0.1], [0.8, 0.0, 0.1]])
+    scores[500:] = torch.tensor([[0.0, 0.9, 0.1], [0.0, 0.3, 0.1]])
+    params = SCENE.model_copy(update={"scale_sharpness": 3.0, "bias": 0.0})
+    units = measure_score_units(scores, params)
+    weights = units.scale_weights
+    assert weights is not None
+    torch.testing.assert_close(weights.sum(0), torch.ones(3))
+    assert weights[1, 0] > 0.7
+    assert weights[0, 1] > 0.7
+    assert 0.3 < weights[0, 2] < 0.7
+    applied = units.apply(scores)
+    assert applied.shape == (1000, 1, 3)
+    expected = (scores[0] * weights).sum(0) * units.factor
+    torch.testing.assert_close(applied[0, 0], expected)
+    even = measure_score_units(scores, params.model_copy(update={"scale_sharpness": 0.0}))
+    torch.testing.assert_close(even.apply(scores)[:, 0], (scores * even.factor).mean(1))
 
 
 def test_one_label_alone_has_units(features: Tensor, text: Tensor) -> None:
-    units, targets = measure(features, text[:1], SCENE)
+    units, targets = measure(features, text[:1])
     assert torch.equal(units.text_center, torch.zeros(12))
     assert units.spread > 0
     assert targets.isfinite().all()
@@ -123,11 +127,12 @@ def test_background_scores_leave_out_where_a_label_is() -> None:
 
 
 def test_neutral_units_change_nothing(text: Tensor) -> None:
-    units = neutral_clip_units(text, 2)
+    units = neutral_clip_units(text)
     torch.testing.assert_close(center_texts(text, units.text_center), text)
-    assert (units.spread, units.target_scale) == (1.0, 1.0)
+    assert units.spread == 1
     assert not units.center.any()
-    assert not units.bias.any()
+    scores = torch.rand(4, 2, 5)
+    assert torch.equal(neutral_score_units(2, 5).apply(scores), scores)
 
 
 @pytest.mark.parametrize("shared", [0.1, 0.4, 0.7])

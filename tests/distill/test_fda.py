@@ -15,6 +15,7 @@ def make_params(**changes: object) -> FdaParams:
         "negative": 0.2,
         "temperature": 0.2,
         "offset": 0.7,
+        "balance": True,
         "divergence": "js",
     }
     return FdaParams.model_validate({**values, **changes})
@@ -35,11 +36,19 @@ def make_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     "weights", [(200.0, 0.2), (1.0, 0.0), (0.0, 1.0)], ids=["both", "similar", "dissimilar"]
 )
 @pytest.mark.parametrize("rows", [25, 16, 4])
+@pytest.mark.parametrize("balance", [True, False])
 def test_fused_fda_equals_pairwise_loss_and_gradient(
-    divergence: str, weights: tuple[float, float], rows: int, monkeypatch: pytest.MonkeyPatch
+    divergence: str,
+    weights: tuple[float, float],
+    rows: int,
+    balance: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fda, "_BLOCK_ROWS", rows)
-    params = make_params(positive=weights[0], negative=weights[1], divergence=divergence)
+    positive, negative = weights
+    params = make_params(
+        positive=positive, negative=negative, balance=balance, divergence=divergence
+    )
     logits, tokens = make_inputs(torch.float32)
     fast_logits = logits.clone().requires_grad_()
     slow_logits = logits.clone().requires_grad_()

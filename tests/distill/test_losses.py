@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ovs3d.distill.heads import InnerProducts
 from ovs3d.distill.losses import color_loss, feature_loss, js_divergence, rda_loss, select_scales
-from ovs3d.distill.relevancy import normalise_relevancy, stack_relevancy
+from ovs3d.distill.relevancy import normalise_relevancy
 
 
 def test_color_loss_is_the_mean_over_rays_and_channels() -> None:
@@ -74,6 +74,3 @@ def test_normalise_relevancy_stretches_each_map_by_itself() -> None:
     maps = torch.tensor([[[[1.0, 3.0]], [[0.5, 0.5]]], [[[-1.0, 1.0]], [[0.2, 0.1]]]])
     expected = torch.tensor([[[[0.0, 1.0]], [[0.0, 0.0]]], [[[0.0, 1.0]], [[1.0, 0.0]]]])
     torch.testing.assert_close(normalise_relevancy(maps), expected)
-    stacked = stack_relevancy(maps, "view")
-    assert stacked.shape == (1, 2, 2, 2)
-    assert stacked[0, 1, 0, 1].item() == 1  # row 0, column 1, scale 0, label 1

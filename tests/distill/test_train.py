@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ovs3d.distill import train as training
 from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
-from ovs3d.distill.calibration import neutral_clip_units
+from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
 from ovs3d.distill.model import (
     Segmentation,
     load_segmentation,
@@ -75,7 +75,7 @@ def banks(
     height, width = cameras.height // DOWNSCALE, cameras.width // DOWNSCALE
     labels = scene.label_maps[:, 1::DOWNSCALE, 1::DOWNSCALE].long()
     one_hot = torch.nn.functional.one_hot(labels, len(LABELS))[list(VIEWS)]
-    relevancy = torch.stack((one_hot, one_hot.flip(-1)), dim=3)
+    scores = torch.stack((one_hot, one_hot.flip(-1)), dim=3)
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     photos = scene.photos[list(VIEWS), 1::DOWNSCALE, 1::DOWNSCALE]
     pixels = PixelBank(
@@ -85,8 +85,9 @@ def banks(
         ys=rows.flatten(),
         xs=columns.flatten(),
         features=OracleFeatures(text[labels], spill),  # type: ignore[arg-type]
-        relevancy=spill.collect([(relevancy.half(),)])[0],
-        units=neutral_clip_units(text, 2),
+        scores=spill.collect([(scores.flatten(0, 2).half(),)])[0],
+        units=neutral_clip_units(text),
+        score_units=neutral_score_units(2, len(LABELS)),
     )
     (tokens,) = spill.collect([(text[labels[list(VIEWS)]].half(),)])
     return pixels, TokenBank(pixels.rays, tokens)

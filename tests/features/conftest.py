@@ -101,5 +101,5 @@ def clip_params(clip_vit: Files) -> ClipFeaturesParams:
 def dino_params(dino_vit: Files) -> DinoFeaturesParams:
     """Tokens of the full photos, before the final norm."""
     return DinoFeaturesParams(
-        model=dino_vit.model, weights=dino_vit.weights, downscale=1, final_norm=False
+        model=dino_vit.model, weights=dino_vit.weights, downscale=1, layer=None, final_norm=False
     )

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def make_photo(height: int, width: int) -> torch.Tensor:
 def test_tokens_have_one_token_per_whole_patch(
     encoder: DinoEncoder, height: int, width: int, grid: tuple[int, int]
 ) -> None:
-    tokens = encoder.tokens(make_photo(height, width), final_norm=False, precision=torch.float32)
+    tokens = encoder.tokens(make_photo(height, width), torch.float32)
     assert (encoder.patch, encoder.dim) == (8, 24)
     assert tokens.shape == (*grid, 24)
     assert tokens.dtype == torch.float32
@@ -51,9 +52,9 @@ def test_tokens_after_the_final_norm_are_the_models_own(
         features = encoder.model.forward_features(pixels[None])[0]
     # One class token and two register tokens come first.
     expected = features[3:].view(8, 8, 24)
-    after = encoder.tokens(photo, final_norm=True, precision=torch.float32)
+    after = encoder.tokens(photo, torch.float32)
     torch.testing.assert_close(after, expected, atol=1e-4, rtol=1e-4)
-    before = encoder.tokens(photo, final_norm=False, precision=torch.float32)
+    before = replace(encoder, final_norm=False).tokens(photo, torch.float32)
     assert not torch.allclose(before, after)
     torch.testing.assert_close(encoder.model.norm(before), after, atol=1e-4, rtol=1e-4)
 
@@ -65,8 +66,25 @@ def test_precision_is_judged_on_the_tokens_that_are_taken(
     encoder = load_dino(dino_vit.model, dino_vit.weights, CPU)
     with torch.no_grad():
         encoder.model.norm.weight.fill_(torch.inf)
-    assert encoder.precision(final_norm=False) == torch.bfloat16
-    assert encoder.precision(final_norm=True) == torch.float32
+    assert replace(encoder, final_norm=False).precision == torch.bfloat16
+    assert encoder.precision == torch.float32
+
+
+@pytest.mark.parametrize(("layer", "block"), [(None, 1), (0, 0), (-2, 0), (1, 1)])
+def test_tokens_are_those_of_the_block_asked_for(
+    dino_vit: Files, layer: int | None, block: int
+) -> None:
+    encoder = load_dino(dino_vit.model, dino_vit.weights, CPU, layer, final_norm=False)
+    seen: list[torch.Tensor] = []
+    encoder.model.blocks[block].register_forward_hook(lambda *call: seen.append(call[2]))  # type: ignore[index,operator]
+    tokens = encoder.tokens(make_photo(64, 64), torch.float32)
+    torch.testing.assert_close(tokens.flatten(0, 1), seen[0][0, 3:], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [2, -3])
+def test_a_block_that_is_not_there_is_told(dino_vit: Files, layer: int) -> None:
+    with pytest.raises(WeightsError, match=rf"layer: {layer}, but .* has the blocks 0 to 1"):
+        load_dino(dino_vit.model, dino_vit.weights, CPU, layer)
 
 
 _SMALL = {"depth": 2, "embed_dim": 48, "num_heads": 2}
@@ -97,16 +115,14 @@ def test_tokens_of_every_kind_of_vit_are_the_models_own(
     pixels = (native.permute(2, 0, 1)[None] / 255 - encoder.mean) / encoder.std
     with torch.no_grad():
         expected = network.forward_features(pixels)[0, prefix:]
-    tokens = encoder.tokens(native, final_norm=True, precision=torch.float32)
+    tokens = encoder.tokens(native, torch.float32)
     torch.testing.assert_close(tokens.flatten(0, 1), expected, atol=1e-4, rtol=1e-4)
     # Another shape, and no multiple of the patch: the remainder changes nothing.
     photo = make_photo(5 * patch + 3, 7 * patch + 1)
-    tokens = encoder.tokens(photo, final_norm=True, precision=torch.float32)
+    tokens = encoder.tokens(photo, torch.float32)
     assert tokens.shape == (5, 7, encoder.dim)
     photo[5 * patch :], photo[:, 7 * patch :] = 0, 0
-    torch.testing.assert_close(
-        encoder.tokens(photo, final_norm=True, precision=torch.float32), tokens
-    )
+    torch.testing.assert_close(encoder.tokens(photo, torch.float32), tokens)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +135,7 @@ def test_named_model_takes_a_local_file_of_full_size(name: str, tmp_path: Path) 
     encoder = load_dino(name, str(tmp_path / "weights.safetensors"), CPU)
     assert encoder.dim == 384
     # DINOv2 interpolates 37 x 37 position embeddings, DINOv3 rotates by position.
-    tokens = encoder.tokens(make_photo(60, 100), final_norm=True, precision=torch.float32)
+    tokens = encoder.tokens(make_photo(60, 100), torch.float32)
     assert tokens.shape == (60 // encoder.patch, 100 // encoder.patch, 384)
     other = timm.create_model(name, num_classes=0, dynamic_img_size=True).eval()
     other.load_state_dict(network.state_dict())
@@ -135,12 +151,10 @@ def test_tokens_elsewhere_are_those_of_the_cpu(dino_vit: Files, encoder: DinoEnc
     photo = make_photo(40, 72)
     with elsewhere() as place:
         there = load_dino(dino_vit.model, dino_vit.weights, place)
-        tokens = there.tokens(photo.to(place), final_norm=False, precision=torch.float32)
+        tokens = there.tokens(photo.to(place), torch.float32)
         assert tokens.device == place
         tokens = tokens.cpu()
-    torch.testing.assert_close(
-        tokens, encoder.tokens(photo, False, torch.float32), atol=1e-4, rtol=1e-4
-    )
+    torch.testing.assert_close(tokens, encoder.tokens(photo, torch.float32), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

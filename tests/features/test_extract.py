@@ -333,8 +333,8 @@ def test_extract_dino_stores_the_tokens_of_the_downscaled_photo(
     assert store.grid == grid
     assert (report.views, report.items, report.dim) == (4, grid[0] * grid[1], 24)
     if downscale.is_integer():
-        encoder = load_dino(params.model, params.weights, CPU)
-        expected = encoder.tokens(load_photo(photos.paths[3], int(downscale)), False, torch.float32)
+        encoder = load_dino(params.model, params.weights, CPU, params.layer, params.final_norm)
+        expected = encoder.tokens(load_photo(photos.paths[3], int(downscale)), torch.float32)
         torch.testing.assert_close(store.load([3], CPU)[0], expected.half())
 
 

@@ -1,0 +1,1 @@
+"""Encoders that know real photographs, made from packages of PyPI and Debian alone."""
