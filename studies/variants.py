@@ -38,11 +38,21 @@ ABLATIONS = (
     Variant("raw_units", "features and cosines as they are", {"distill.units": "none"}),
     Variant(
         "stretched",
-        "relevancy stretched to [0, 1] per view (Eq. 7), times 8",
-        {"distill.relevancy.normalise": "view", "distill.relevancy.sharpness": 8.0},
+        "relevancy stretched to [0, 1] per view (Eq. 7), times 8, from single views",
+        {"distill.relevancy.normalise": "view", "distill.relevancy.consensus": False},
     ),
     Variant(
-        "mean_scales",
+        "no_consensus",
+        "RDA's target from single views",
+        {"distill.relevancy.consensus": False},
+    ),
+    Variant(
+        "selected_scales",
+        "RDA's target by the Selection Volume's scales",
+        {"distill.relevancy.scale_sharpness": None},
+    ),
+    Variant(
+        "no_selection",
         "mean over the scales in place of the Selection Volume",
         {"distill.selection": "mean"},
     ),

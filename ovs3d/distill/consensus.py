@@ -13,8 +13,8 @@ from ovs3d.field.render import RaySamples, composite
 from ovs3d.scene.space import Grid
 from ovs3d.spill import take
 
-_MOST_VOXELS = 1 << 21
-"""128^3: an average over finer voxels than these would be one over few rays."""
+_MOST_VOXELS = 1 << 24
+"""256^3; for finer grids, voxels of the field are put together."""
 _RAYS_PER_CHUNK = 1 << 13
 _TINY = 1e-8
 
@@ -34,16 +34,24 @@ def reach_consensus(samples: RaySamples, grid: Grid, scores: Tensor) -> None:
     cells = coarsen(grid)
     chunks = torch.split(torch.arange(len(scores), device=device), _RAYS_PER_CHUNK)
     flat = scores.flatten(1)
-    sums = torch.zeros(math.prod(cells), flat.shape[1] + 1, device=device)
+    # Few voxels hold anything: only those get a row.
+    rows = torch.zeros(math.prod(cells), dtype=torch.int32, device=device)
+    for chunk in chunks:
+        rows[voxels(samples.select(chunk).points, cells)] = 1
+    count = int(rows.sum())
+    rows = rows.cumsum(0, dtype=torch.int32).sub_(1)
+    sums = torch.zeros(count, flat.shape[1] + 1, device=device)
     for chunk in chunks:
         part = samples.select(chunk)
         values = take(flat, chunk).float()
         values = torch.cat((values, torch.ones_like(values[:, :1])), dim=1)
-        sums.index_add_(0, voxels(part.points, cells), values[part.rows] * part.weights[:, None])
+        index = rows[voxels(part.points, cells)]
+        sums.index_add_(0, index, values[part.rows] * part.weights[:, None])
     means = sums / sums[:, -1:].clamp_min(_TINY)
     for chunk in chunks:
         part = samples.select(chunk)
-        seen = composite(means[voxels(part.points, cells)], part.weights, part.offsets)
+        index = rows[voxels(part.points, cells)]
+        seen = composite(means[index], part.weights, part.offsets)
         seen = seen[:, :-1] / seen[:, -1:].clamp_min(_TINY)
         flat[chunk.to(flat.device)] = seen.to(flat)
 
