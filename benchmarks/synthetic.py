@@ -188,6 +188,7 @@ def _pixel_values(sizes: Sizes, xy: Tensor, generator: torch.Generator) -> dict[
         "scores": torch.rand(size, generator=generator).half(),
         "units": neutral_clip_units(torch.zeros(sizes.labels, sizes.dim)),
         "score_units": neutral_score_units(features.scales, sizes.labels),
+        "disagreement": 0.0,
     }
 
 

@@ -148,11 +148,11 @@ class FdaParams(Section):
     positive: Weight
     negative: Weight
     temperature: PositiveFloat
-    """Of the softmax over labels; with `units: scene` in standard deviations of the logits."""
+    """Of the softmax over labels; with `units: scene` in deviations of the logits."""
     offset: Annotated[float, Field(ge=-1, le=3)]
     """Cosine that neither attracts nor repels; with `units: scene` in deviations from the mean."""
+    disagreement: PositiveFloat | None
     balance: bool
-    """Average over similar and over dissimilar pairs, each by itself, instead of over all."""
     divergence: Literal["js", "kl"]
 
 

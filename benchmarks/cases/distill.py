@@ -36,6 +36,7 @@ _AS_RELEASED = {
         "negative": 3.0,
         "temperature": 0.2,
         "offset": 0.7,
+        "disagreement": None,
         "balance": True,
         "divergence": "js",
     },

@@ -32,6 +32,7 @@ def make_inputs(divergence: Literal["js", "kl"]) -> Inputs:
         negative=0.2,
         temperature=0.2,
         offset=0.7,
+        disagreement=None,
         balance=True,
         divergence=divergence,
     )

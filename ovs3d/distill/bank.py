@@ -121,6 +121,8 @@ class PixelBank:
         scores: [V * P, N_s, C] float16 of the labels, from `pixel_scores`.
         units: of the features.
         score_units: of the scores.
+        disagreement: share of the pixels whose best label in their own view is not that of the
+            consensus; 0 without consensus.
     """
 
     rays: BakedRays
@@ -132,6 +134,7 @@ class PixelBank:
     scores: Tensor
     units: ClipUnits
     score_units: ScoreUnits
+    disagreement: float
 
     def __len__(self) -> int:
         return len(self.colors)
@@ -252,12 +255,7 @@ def make_pixel_bank(
         StoreError: the feature store was made for photos of another size.
     """
     photos, store, spill = inputs.photos, inputs.clip, inputs.spill
-    expected = (photos.width // store.downscale, photos.height // store.downscale)
-    if (store.width, store.height) != expected:
-        raise StoreError(
-            f"{store.path}: holds working images of {store.width} x {store.height}, but the photos "
-            f"give {expected[0]} x {expected[1]}; run stage clip_features again"
-        )
+    _check_size(store, photos)
     xy = pixel_centres(photos.width, photos.height, params.downscale).to(spill.device)
     (colors,) = spill.collect(
         (load_photo(photos.paths[view], params.downscale).view(-1, 3),) for view in views
@@ -267,15 +265,19 @@ def make_pixel_bank(
     rays = bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill)
     own = params.relevancy
     (scores,) = spill.collect(_scores(features, ys, xs, inputs.text, own.normalise))
+    scored = evenly(len(scores), _SCORED_PIXELS, spill.device)
+    single = take(scores, scored).float()
     if own.consensus:
         reach_consensus(rays.samples, field.config.grid, scores)
+    agreed = take(scores, scored).float()
+    score_units = measure_score_units(agreed, own)
     units = neutral_clip_units(inputs.text)
     if params.units == "scene":
         sampled = evenly(len(views) * len(xy), _SPREAD_PIXELS, spill.device)
         row, pixel = sampled // len(xy), sampled % len(xy)
         shown = torch.tensor(views, device=spill.device)[row]
         units = measure_clip_units(features.gather(shown, ys[pixel], xs[pixel]), inputs.text)
-    sampled = evenly(len(scores), _SCORED_PIXELS, spill.device)
+    differs = score_units.best(single) != score_units.best(agreed)
     return PixelBank(
         rays=rays,
         colors=colors,
@@ -285,8 +287,18 @@ def make_pixel_bank(
         features=features,
         scores=scores,
         units=units,
-        score_units=measure_score_units(take(scores, sampled).float(), own),
+        score_units=score_units,
+        disagreement=differs.float().mean().item(),
     )
+
+
+def _check_size(store: FeatureStore, photos: Photos) -> None:
+    expected = (photos.width // store.downscale, photos.height // store.downscale)
+    if (store.width, store.height) != expected:
+        raise StoreError(
+            f"{store.path}: holds working images of {store.width} x {store.height}, but the photos "
+            f"give {expected[0]} x {expected[1]}; run stage clip_features again"
+        )
 
 
 def _scores(

@@ -10,7 +10,8 @@ after these have been taken out, so that one set of numbers serves all encoders:
 - RDA's target is softmax(sharpness (z - bias) / spread of z), where `bias` is a part of what a
   label scores where it is not; a label's z is a mean over the scales, those first in which its
   peak over the scene is high;
-- similarities of DINO tokens count in standard deviations from their mean.
+- similarities of DINO tokens count in standard deviations from their mean;
+- FDA weighs in proportion to the share of pixels on which a view contradicts the mean of all views.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from ovs3d.params import FdaParams, RelevancyParams
 
 _PEAK = 0.002
 """So small a share of the pixels has scores above what counts as a label's peak."""
+_MOST_FDA = 10.0
+"""Factor by which disagreement raises FDA's weights at most."""
 _ROUNDS = 5
 """A label's score in the background, and what is background, settle within these."""
 _TINY = 1e-6
@@ -66,6 +69,10 @@ class ScoreUnits:
         if self.scale_weights is None:
             return scaled
         return (scaled * self.scale_weights).sum(1, keepdim=True)
+
+    def best(self, scores: Tensor) -> Tensor:
+        """Return the best label of scores [B, N_s, C], mean over the scales, as [B]."""
+        return self.apply(scores).mean(1).argmax(-1)
 
 
 @dataclass(frozen=True)
@@ -151,14 +158,27 @@ def measure_token_units(patches: Tensor) -> TokenUnits:
     return TokenUnits(float(cosines.mean()), max(float(cosines.std()), _TINY))
 
 
-def calibrate_fda(params: FdaParams, tokens: TokenUnits, spread: float) -> FdaParams:
-    """Translate FDA's numbers from these units to cosines, for `fda_loss`."""
+def calibrate_fda(
+    params: FdaParams, tokens: TokenUnits, spread: float, disagreement: float
+) -> FdaParams:
+    """Translate FDA's numbers from these units to cosines, for `fda_loss`.
+
+    Args:
+        params: in these units.
+        tokens: of the scene.
+        spread: of the logits.
+        disagreement: share of the pixels on which views contradict the consensus. The more often
+            they do, the less CLIP's labels are to be trusted and the more DINO's outlines.
+    """
+    factor = 1.0
+    if params.disagreement is not None:
+        factor = min(disagreement / params.disagreement, _MOST_FDA)
     return params.model_copy(
         update={
             "temperature": params.temperature * spread,
             "offset": tokens.mean + params.offset * tokens.std,
-            "positive": params.positive / tokens.std,
-            "negative": params.negative / tokens.std,
+            "positive": factor * params.positive / tokens.std,
+            "negative": factor * params.negative / tokens.std,
         }
     )
 

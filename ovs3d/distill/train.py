@@ -51,7 +51,7 @@ def distill(
     Returns:
         The segmentation; per `LOG_EVERY` iterations a dict of `step` and the unweighted means of
         the terms since the last entry, `total` being the weighted sum that is minimised; and rows
-        of a table that say what baking dropped.
+        of a table that say what baking dropped and how far views agree.
     """
     generator = make_generator(seed, inputs.text.device)
     pixels = make_pixel_bank(field, inputs, inputs.pixel_views(), params)
@@ -66,11 +66,13 @@ def distill(
     )
     tokens = make_token_bank(field, inputs, inputs.token_views(), params.mass_kept)
     trainer = Distiller(model, pixels, tokens, params, generator, inputs.spill)
-    dropped = {
+    rows = {
         f"weight dropped from rays of {name}": f"{bank.rays.dropped:.2%}"
         for name, bank in (("pixels", pixels), ("tokens", tokens))
     }
-    return model, trainer.run(checkpoint), dropped
+    if params.relevancy.consensus:
+        rows["pixels whose view contradicts the others"] = f"{pixels.disagreement:.1%}"
+    return model, trainer.run(checkpoint), rows
 
 
 class Distiller:
@@ -94,7 +96,9 @@ class Distiller:
         self.fda_params = params.fda
         if params.units == "scene":
             similar = tokens.measure(params.patch_tokens, generator)
-            self.fda_params = calibrate_fda(params.fda, similar, pixels.units.spread)
+            self.fda_params = calibrate_fda(
+                params.fda, similar, pixels.units.spread, pixels.disagreement
+            )
         for parameter in model.field.parameters():
             parameter.requires_grad_(False)
         # Until the joint phase the composited features of a ray are constants.

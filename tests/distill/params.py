@@ -36,6 +36,7 @@ def distill_params(**changes: object) -> DistillParams:
             "negative": 0.2,
             "temperature": 0.2,
             "offset": 0.7,
+            "disagreement": None,
             "balance": True,
             "divergence": "js",
         },

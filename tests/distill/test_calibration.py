@@ -25,7 +25,13 @@ SCENE = RelevancyParams(
 )
 VIEW = SCENE.model_copy(update={"normalise": "view", "bias": 0.0, "sharpness": 1.0})
 FDA = FdaParams(
-    positive=1.5, negative=1.5, temperature=0.83, offset=0.85, balance=True, divergence="js"
+    positive=1.5,
+    negative=1.5,
+    temperature=0.83,
+    offset=0.85,
+    disagreement=None,
+    balance=True,
+    divergence="js",
 )
 
 
@@ -146,7 +152,7 @@ def test_fda_is_blind_to_a_component_that_all_tokens_share(shared: float) -> Non
     moved = (1 - shared) ** 0.5 * tokens + shared**0.5 * torch.eye(9)[8]
     logits = torch.randn(2, 40, 4, generator=generator)
     losses = [
-        fda_loss(logits, each, calibrate_fda(FDA, measure_token_units(each), 1.0)).item()
+        fda_loss(logits, each, calibrate_fda(FDA, measure_token_units(each), 1.0, 0.0)).item()
         for each in (tokens, moved)
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
@@ -157,7 +163,18 @@ def test_fda_is_blind_to_a_component_that_all_tokens_share(shared: float) -> Non
 def test_fda_numbers_scale_with_the_logits() -> None:
     units = measure_token_units(torch.eye(4)[None])
     assert (units.mean, units.std) == pytest.approx((0.25, torch.eye(4).std().item()))
-    own = calibrate_fda(FDA, units, spread=0.02)
+    own = calibrate_fda(FDA, units, spread=0.02, disagreement=0.2)
     assert own.temperature == pytest.approx(0.83 * 0.02)
     assert own.offset == pytest.approx(0.25 + 0.85 * units.std)
     assert own.positive == own.negative == pytest.approx(1.5 / units.std)
+
+
+@pytest.mark.parametrize(
+    ("disagreement", "factor"), [(0.0, 0.0), (0.02, 0.5), (0.04, 1.0), (0.2, 5.0), (0.9, 10.0)]
+)
+def test_fda_weighs_more_where_views_disagree(disagreement: float, factor: float) -> None:
+    units = measure_token_units(torch.eye(4)[None])
+    given = FDA.model_copy(update={"disagreement": 0.04, "negative": 0.3})
+    own = calibrate_fda(given, units, 1.0, disagreement)
+    assert own.positive == pytest.approx(factor * 1.5 / units.std)
+    assert own.negative == pytest.approx(factor * 0.3 / units.std)

@@ -15,6 +15,7 @@ def make_params(**changes: object) -> FdaParams:
         "negative": 0.2,
         "temperature": 0.2,
         "offset": 0.7,
+        "disagreement": None,
         "balance": True,
         "divergence": "js",
     }

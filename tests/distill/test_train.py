@@ -88,6 +88,7 @@ def banks(
         scores=spill.collect([(scores.flatten(0, 2).half(),)])[0],
         units=neutral_clip_units(text),
         score_units=neutral_score_units(2, len(LABELS)),
+        disagreement=0.0,
     )
     (tokens,) = spill.collect([(text[labels[list(VIEWS)]].half(),)])
     return pixels, TokenBank(pixels.rays, tokens)
