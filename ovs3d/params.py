@@ -137,7 +137,7 @@ class RelevancyParams(Section):
     bias: Annotated[float, Field(ge=0, le=1)]
     """Share of a label's score in the background that it loses; for `scene` only."""
     sharpness: PositiveFloat
-    consensus: bool
+    consensus: PositiveFloat | None
     scale_sharpness: Weight | None
     """Factor of a label's peaks before the softmax that weights its scales; None: as in Eq. 8."""
 

@@ -39,12 +39,12 @@ ABLATIONS = (
     Variant(
         "stretched",
         "relevancy stretched to [0, 1] per view (Eq. 7), times 8, from single views",
-        {"distill.relevancy.normalise": "view", "distill.relevancy.consensus": False},
+        {"distill.relevancy.normalise": "view", "distill.relevancy.consensus": None},
     ),
     Variant(
         "no_consensus",
         "RDA's target from single views",
-        {"distill.relevancy.consensus": False},
+        {"distill.relevancy.consensus": None},
     ),
     Variant(
         "selected_scales",

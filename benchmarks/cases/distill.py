@@ -28,7 +28,7 @@ _AS_RELEASED = {
         "normalise": "view",
         "bias": 0.0,
         "sharpness": 1.0,
-        "consensus": False,
+        "consensus": None,
         "scale_sharpness": None,
     },
     "fda": {

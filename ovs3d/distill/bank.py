@@ -22,14 +22,14 @@ from ovs3d.distill.calibration import (
     measure_token_units,
     neutral_clip_units,
 )
-from ovs3d.distill.consensus import reach_consensus
+from ovs3d.distill.consensus import Consensus
 from ovs3d.distill.relevancy import pixel_scores
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, composite, march
-from ovs3d.params import DistillParams
+from ovs3d.params import DistillParams, RelevancyParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
@@ -122,7 +122,7 @@ class PixelBank:
         units: of the features.
         score_units: of the scores.
         disagreement: share of the pixels whose best label in their own view is not that of the
-            consensus; 0 without consensus.
+            consensus; 0 where nobody asked.
     """
 
     rays: BakedRays
@@ -265,19 +265,17 @@ def make_pixel_bank(
     rays = bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill)
     own = params.relevancy
     (scores,) = spill.collect(_scores(features, ys, xs, inputs.text, own.normalise))
+    disagreement = 0.0
+    if own.consensus is not None:
+        disagreement = _agree(Consensus(rays.samples, field.config.grid, scores), scores, own)
     scored = evenly(len(scores), _SCORED_PIXELS, spill.device)
-    single = take(scores, scored).float()
-    if own.consensus:
-        reach_consensus(rays.samples, field.config.grid, scores)
-    agreed = take(scores, scored).float()
-    score_units = measure_score_units(agreed, own)
+    score_units = measure_score_units(take(scores, scored).float(), own)
     units = neutral_clip_units(inputs.text)
     if params.units == "scene":
         sampled = evenly(len(views) * len(xy), _SPREAD_PIXELS, spill.device)
         row, pixel = sampled // len(xy), sampled % len(xy)
         shown = torch.tensor(views, device=spill.device)[row]
         units = measure_clip_units(features.gather(shown, ys[pixel], xs[pixel]), inputs.text)
-    differs = score_units.best(single) != score_units.best(agreed)
     return PixelBank(
         rays=rays,
         colors=colors,
@@ -288,8 +286,19 @@ def make_pixel_bank(
         scores=scores,
         units=units,
         score_units=score_units,
-        disagreement=differs.float().mean().item(),
+        disagreement=disagreement,
     )
+
+
+def _agree(consensus: Consensus, scores: Tensor, params: RelevancyParams) -> float:
+    """Mix the consensus into scores, the more the oftener views contradict it; return how often."""
+    scored = evenly(len(scores), _SCORED_PIXELS, consensus.device)
+    agreed = consensus.of(scored)
+    units = measure_score_units(agreed, params)
+    differs = units.best(take(scores, scored).float()) != units.best(agreed)
+    disagreement = differs.float().mean().item()
+    consensus.blend(scores, min(1.0, disagreement / (params.consensus or 1.0)))
+    return disagreement
 
 
 def _check_size(store: FeatureStore, photos: Photos) -> None:

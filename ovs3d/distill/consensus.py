@@ -19,41 +19,61 @@ _RAYS_PER_CHUNK = 1 << 13
 _TINY = 1e-8
 
 
-def reach_consensus(samples: RaySamples, grid: Grid, scores: Tensor) -> None:
-    """Replace the scores of every ray by those of the surface that it sees, in place.
+class Consensus:
+    """Voxels with the mean of the scores of all rays, weighted by what they add to their pixels."""
 
-    A voxel has the mean of the scores of all rays, weighted by what it adds to their pixels; a ray
-    takes the mean of its voxels by the same weights. A ray without samples gets zeros.
+    def __init__(self, samples: RaySamples, grid: Grid, scores: Tensor) -> None:
+        """Average.
 
-    Args:
-        samples: of R rays.
-        grid: of the field.
-        scores: [R, ...] of any device and floating type.
-    """
-    device = samples.offsets.device
-    cells = coarsen(grid)
-    chunks = torch.split(torch.arange(len(scores), device=device), _RAYS_PER_CHUNK)
-    flat = scores.flatten(1)
-    # Few voxels hold anything: only those get a row.
-    rows = torch.zeros(math.prod(cells), dtype=torch.int32, device=device)
-    for chunk in chunks:
-        rows[voxels(samples.select(chunk).points, cells)] = 1
-    count = int(rows.sum())
-    rows = rows.cumsum(0, dtype=torch.int32).sub_(1)
-    sums = torch.zeros(count, flat.shape[1] + 1, device=device)
-    for chunk in chunks:
-        part = samples.select(chunk)
-        values = take(flat, chunk).float()
-        values = torch.cat((values, torch.ones_like(values[:, :1])), dim=1)
-        index = rows[voxels(part.points, cells)]
-        sums.index_add_(0, index, values[part.rows] * part.weights[:, None])
-    means = sums / sums[:, -1:].clamp_min(_TINY)
-    for chunk in chunks:
-        part = samples.select(chunk)
-        index = rows[voxels(part.points, cells)]
-        seen = composite(means[index], part.weights, part.offsets)
-        seen = seen[:, :-1] / seen[:, -1:].clamp_min(_TINY)
-        flat[chunk.to(flat.device)] = seen.to(flat)
+        Args:
+            samples: of R rays.
+            grid: of the field.
+            scores: [R, N_s, C] of any device and floating type.
+        """
+        device = samples.offsets.device
+        self._samples = samples
+        self._cells = coarsen(grid)
+        self._shape = scores.shape[1:]
+        # Few voxels hold anything: only those get a row.
+        self._rows = torch.zeros(math.prod(self._cells), dtype=torch.int32, device=device)
+        chunks = self._chunks(len(scores))
+        for chunk in chunks:
+            self._rows[voxels(samples.select(chunk).points, self._cells)] = 1
+        count = int(self._rows.sum())
+        self._rows = self._rows.cumsum(0, dtype=torch.int32).sub_(1)
+        sums = torch.zeros(count, self._shape.numel() + 1, device=device)
+        for chunk in chunks:
+            part = samples.select(chunk)
+            values = take(scores, chunk).float().flatten(1)
+            values = torch.cat((values, torch.ones_like(values[:, :1])), dim=1)
+            index = self._rows[voxels(part.points, self._cells)]
+            sums.index_add_(0, index, values[part.rows] * part.weights[:, None])
+        self._means = sums / sums[:, -1:].clamp_min(_TINY)
+
+    @property
+    def device(self) -> torch.device:
+        """Of rays and scores that are asked for."""
+        return self._samples.offsets.device
+
+    def of(self, rays: Tensor) -> Tensor:
+        """Return the scores of the surfaces that rays int64 [B] see: [B, N_s, C] float32.
+
+        A ray has the mean of its voxels by its weights, and zeros if it has no samples.
+        """
+        part = self._samples.select(rays)
+        index = self._rows[voxels(part.points, self._cells)]
+        seen = composite(self._means[index], part.weights, part.offsets)
+        return (seen[:, :-1] / seen[:, -1:].clamp_min(_TINY)).view(-1, *self._shape)
+
+    def blend(self, scores: Tensor, share: float) -> None:
+        """Mix this share of the consensus into the scores of all rays, in place."""
+        for chunk in self._chunks(len(scores)):
+            mixed = torch.lerp(take(scores, chunk).float(), self.of(chunk), share)
+            scores[chunk.to(scores.device)] = mixed.to(scores)
+
+    def _chunks(self, count: int) -> tuple[Tensor, ...]:
+        rays = torch.arange(count, device=self._samples.offsets.device)
+        return torch.split(rays, _RAYS_PER_CHUNK)
 
 
 def coarsen(grid: Grid) -> Grid:

@@ -70,7 +70,7 @@ def distill(
         f"weight dropped from rays of {name}": f"{bank.rays.dropped:.2%}"
         for name, bank in (("pixels", pixels), ("tokens", tokens))
     }
-    if params.relevancy.consensus:
+    if params.relevancy.consensus is not None:
         rows["pixels whose view contradicts the others"] = f"{pixels.disagreement:.1%}"
     return model, trainer.run(checkpoint), rows
 

@@ -27,7 +27,7 @@ def distill_params(**changes: object) -> DistillParams:
             "normalise": "view",
             "bias": 0.0,
             "sharpness": 1.0,
-            "consensus": False,
+            "consensus": None,
             "scale_sharpness": None,
         },
         "losses": {"color": 1.0, "feature": 1.0, "rda": 1.0},

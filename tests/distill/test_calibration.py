@@ -21,7 +21,7 @@ from ovs3d.params import FdaParams, RelevancyParams
 from tests.distill.params import distill_params
 
 SCENE = RelevancyParams(
-    normalise="scene", bias=0.3, sharpness=2.5, consensus=False, scale_sharpness=None
+    normalise="scene", bias=0.3, sharpness=2.5, consensus=None, scale_sharpness=None
 )
 VIEW = SCENE.model_copy(update={"normalise": "view", "bias": 0.0, "sharpness": 1.0})
 FDA = FdaParams(

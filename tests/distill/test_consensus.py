@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ovs3d.distill.consensus import coarsen, reach_consensus, voxels
+from ovs3d.distill.consensus import Consensus, coarsen, voxels
 from ovs3d.field.render import RaySamples
 from ovs3d.spill import Spill
 
@@ -27,26 +27,31 @@ def samples_at(*rays: list[tuple[tuple[float, float, float], float]]) -> RaySamp
     )
 
 
+SCORES = torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]], [[5.0, 7.0]], [[3.0, 3.0]]])
 HERE, THERE = (-0.9, -0.9, -0.9), (0.9, 0.3, 0.9)
 
 
 @pytest.mark.parametrize("gigabytes", [math.inf, 0.0])
 def test_rays_that_see_the_same_agree(gigabytes: float, tmp_path: Path) -> None:
     spill = Spill(torch.device("cpu"), gigabytes, tmp_path)
-    scores = torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]], [[5.0, 7.0]], [[3.0, 3.0]]])
-    (scores,) = spill.collect([(scores,)])
+    (scores,) = spill.collect([(SCORES.clone(),)])
     rays = samples_at([(HERE, 0.9)], [(HERE, 0.3)], [(THERE, 0.5)], [])
-    reach_consensus(rays, GRID, scores)
+    consensus = Consensus(rays, GRID, scores)
+    halfway = torch.lerp(scores.clone(), consensus.of(torch.arange(4)), 0.5)
+    consensus.blend(scores, 0.5)
+    torch.testing.assert_close(scores, halfway)
+    (scores,) = spill.collect([(SCORES.clone(),)])
+    consensus.blend(scores, 1.0)
     # The first ray says three times as much of what both see; the last one sees nothing.
     expected = torch.tensor([[[0.75, 0.0]], [[0.75, 0.0]], [[5.0, 7.0]], [[0.0, 0.0]]])
     torch.testing.assert_close(scores, expected)
 
 
 def test_a_ray_takes_the_mean_of_what_it_sees() -> None:
-    scores = torch.tensor([[2.0], [6.0], [0.0]])
+    scores = torch.tensor([[[2.0]], [[6.0]], [[0.0]]])
     rays = samples_at([(HERE, 1.0)], [(THERE, 1.0)], [(HERE, 1e-6), (THERE, 3e-6)])
-    reach_consensus(rays, GRID, scores)
-    torch.testing.assert_close(scores, torch.tensor([[2.0], [6.0], [5.0]]), atol=1e-4, rtol=0)
+    seen = Consensus(rays, GRID, scores).of(torch.tensor([2, 0]))
+    torch.testing.assert_close(seen, torch.tensor([[[5.0]], [[2.0]]]), atol=1e-4, rtol=0)
 
 
 def test_voxels_are_numbered_along_the_axes() -> None:
