@@ -1,14 +1,18 @@
 """The encoders for photographs: parts that need no downloaded package."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
 import torch
+from PIL import Image
 from scipy.sparse import csr_matrix
 from torch.nn.functional import normalize
 
+from ovs3d.scene.labels import Label
 from tools.real_encoders.clip import DIM, configuration
+from tools.real_encoders.measure import judge
 from tools.real_encoders.phrases import Phrase, make_phrases
 from tools.real_encoders.tower import WIDTH, _ridge, fill_text_tower, fit_tokens
 from tools.real_encoders.wordnet import WordNet, read_wordnet
@@ -122,3 +126,24 @@ def test_the_text_tower_gives_a_phrase_its_direction() -> None:
     assert (cosines.argmax(1) == torch.arange(len(words))).all()
     assert cosines.diagonal().min() > 0.9
     assert (spoken @ directions[: len(words)].T).diagonal().min() > 0.8
+
+
+class ColourEncoder:
+    """Knows a window by its mean colour."""
+
+    def encode_text(self, labels: tuple[Label, ...], _: tuple[str, ...]) -> torch.Tensor:
+        known = {"red": (1.0, 0.0, 0.0), "blue": (0.0, 0.0, 1.0)}
+        return torch.tensor([known[label.name] for label in labels])
+
+    def encode_windows(self, photo: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+        means = [photo[u:b, le:r].float().mean((0, 1)) for le, u, r, b in boxes.tolist()]
+        return normalize(torch.stack(means), dim=1)
+
+
+def test_points_are_judged_by_the_windows_around_them() -> None:
+    pixels = np.zeros((60, 90, 3), np.uint8)
+    pixels[:, :45, 0] = pixels[:, 45:, 2] = 200
+    points = {"red": [(0.1, 0.5), (0.9, 0.5)], "blue": [(1.0, 1.0)]}
+    encoder: Any = ColourEncoder()
+    right = judge(encoder, Image.fromarray(pixels), points, [3, 5])
+    assert right == {"red": [True, False], "blue": [True]}
