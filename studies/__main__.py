@@ -16,7 +16,7 @@ from ovs3d.errors import ParamsError
 from ovs3d.progress import plain_console
 from studies.page import Run, write_page
 from studies.real import import_scenes
-from studies.results import merge_results, summarise, to_json
+from studies.results import merge_results, real_to_json, summarise, to_json
 from studies.rows import GROUPS, ROWS, choose_rows
 from studies.runner import Plan, list_tasks, run_all
 from studies.scenes import load_scenes
@@ -52,9 +52,13 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
     summaries = summarise(plan, scenes, seeds)
     run = Run(command, _commit(), plan.preset, plan.views, seeds)
     out = arguments.out or (arguments.work if arguments.views == "val" else Path("docs"))
-    results = to_json(summaries, scenes, seeds)
-    key = {"real": results} if arguments.real else results
-    merge_results(out / "results.json", {**key, "command": command, "commit": run.commit})
+    made_by = {"command": command, "commit": run.commit}
+    if arguments.real:
+        real = {"seeds": seeds, **made_by, **real_to_json(summaries)}
+        merge_results(out / "results.json", {"real": real})
+    else:
+        results = to_json(summaries, scenes, seeds)
+        merge_results(out / "results.json", {**results, **made_by})
     write_page(out / ("results_real.md" if arguments.real else "results.md"), run, summaries)
     for name, each in summaries.items():
         scene, worst = each.worst

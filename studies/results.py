@@ -125,6 +125,24 @@ def to_json(
     return results
 
 
+def real_to_json(summaries: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
+    """Return what results say about real scenes: scene -> scores of the method and of 2D CLIP.
+
+    `clip_2d_miou` is that of the best of the rows `clip_2d*`; `rows` has all rows' mIoU.
+    """
+    scenes: dict[str, dict[str, Any]] = {}
+    for name, each in summaries.items():
+        for scene, score in each.per_scene.items():
+            entry = scenes.setdefault(scene, {"rows": {}})
+            entry["rows"][name] = _rounded(score)
+            if name == FULL.name:
+                accuracy = statistics.mean(each.accuracies[scene])
+                entry |= {"miou": _rounded(score), "accuracy": _rounded(accuracy)}
+            if name.startswith("clip_2d"):
+                entry["clip_2d_miou"] = max(_rounded(score), entry.get("clip_2d_miou", 0.0))
+    return scenes
+
+
 def merge_results(file: Path, results: Mapping[str, Any]) -> None:
     """Write results into a JSON file, whose other keys stay as they are."""
     before = json.loads(file.read_text()) if file.is_file() else {}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from studies.page import Run, write_page
-from studies.results import Summary, merge_results, summarise, to_json
+from studies.results import Summary, merge_results, real_to_json, summarise, to_json
 from studies.rows import ROWS
 from studies.runner import Plan, Task, result_file
 from studies.scenes import Scene
@@ -45,6 +45,18 @@ def test_without_the_method_there_is_no_loss() -> None:
     assert list(results) == ["statistics"]
     assert list(results["statistics"]) == ["rows"]
     assert "loss" not in results["statistics"]["rows"]["gap"]
+
+
+def test_real_scenes_stand_beside_the_best_of_2d() -> None:
+    better = Summary({"den": [0.4], "hall": [0.05]}, {"den": [0.5], "hall": [0.5]}, 2)
+    results = real_to_json({"full": FULL, "clip_2d": FLAT, "clip_2d_small": better})
+    assert results["den"] == {
+        "rows": {"full": 0.85, "clip_2d": 0.3, "clip_2d_small": 0.4},
+        "miou": 0.85,
+        "accuracy": 1,
+        "clip_2d_miou": 0.4,
+    }
+    assert results["hall"]["clip_2d_miou"] == 0.1
 
 
 def test_other_keys_of_the_results_stay(tmp_path: Path) -> None:
