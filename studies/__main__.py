@@ -54,8 +54,8 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
     out = arguments.out or (arguments.work if arguments.views == "val" else Path("docs"))
     made_by = {"command": command, "commit": run.commit}
     if arguments.real:
-        real = {"seeds": seeds, **made_by, **real_to_json(summaries)}
-        merge_results(out / "results.json", {"real": real})
+        real = {"real": real_to_json(summaries), "real_run": {"seeds": seeds, **made_by}}
+        merge_results(out / "results.json", real)
     else:
         results = to_json(summaries, scenes, seeds)
         merge_results(out / "results.json", {**results, **made_by})
