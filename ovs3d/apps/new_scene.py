@@ -15,6 +15,7 @@ from typing import Any
 from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
 from ovs3d.apps.findings import check_machine, check_models, gather
 from ovs3d.apps.label_findings import check_prompts
+from ovs3d.apps.local_encoders import FOLDER as FOLDER_OF_ENCODERS
 from ovs3d.apps.local_encoders import local_encoders
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
@@ -111,7 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
             with atomic_path(PARAMS_FILE) as text:
                 text.write_bytes(content)
     scene = load_scene_params(PARAMS_FILE, name)
-    rows = {"folder": folder, "preset": scene.preset, **report.rows()}
+    made_here = {"encoders": FOLDER_OF_ENCODERS} if not known and local_encoders(preset) else {}
+    rows = {"folder": folder, "preset": scene.preset, **made_here, **report.rows()}
     summary_table(f"scene {name}", rows)
     if known:
         print(f"{PARAMS_FILE} had scene '{name}' and stays as it was; look at its views.")

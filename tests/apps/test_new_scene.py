@@ -45,6 +45,26 @@ def test_a_folder_of_photos_becomes_a_scene(
     assert sorted(path.name for path in project.iterdir()) == ["data", "params.yaml"]
 
 
+def test_encoders_made_on_this_machine_are_taken_and_named(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local = project / "data/weights/real"
+    local.mkdir(parents=True)
+    (local / "params.yaml").write_text("clip_features: {model: mine.json, weights: mine.bin}\n")
+    assert new_scene("garden", scene_folder / "images", "--labels", "red box, floor") == 0
+    clip = load_scene_params(project / "params.yaml", "garden").stages.clip_features
+    assert (clip.model, clip.weights, clip.downscale) == ("mine.json", "mine.bin", 1)
+    assert "data/weights/real" in capsys.readouterr().out
+    assert new_scene("boxes", scene_folder, "--preset", "tiny") == 0
+    assert (
+        "mine" not in load_scene_params(project / "params.yaml", "boxes").stages.clip_features.model
+    )
+    (local / "params.yaml").write_text("no sections")
+    assert new_scene("other", scene_folder / "images", "--labels", "red box, floor") == 1
+    assert "no sections of parameters" in capsys.readouterr().err
+    assert not (project / "data/raw/other").exists()
+
+
 def test_masks_come_along_and_their_views_are_held_out(
     project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
