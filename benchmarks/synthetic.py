@@ -13,6 +13,7 @@ from ovs3d.device import make_generator
 from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
 from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
 from ovs3d.distill.model import Segmentation, new_segmentation
+from ovs3d.distill.targets import Targets
 from ovs3d.distill.train import Distiller
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice, windows
@@ -185,10 +186,12 @@ def _pixel_values(sizes: Sizes, xy: Tensor, generator: torch.Generator) -> dict[
         "ys": cell[:, 1].clamp(max=features.height - 1),
         "xs": cell[:, 0].clamp(max=features.width - 1),
         "features": features,
-        "scores": torch.rand(size, generator=generator).half(),
+        "targets": Targets(
+            torch.rand(size, generator=generator).half(),
+            neutral_score_units(features.scales, sizes.labels),
+            disagreement=0.0,
+        ),
         "units": neutral_clip_units(torch.zeros(sizes.labels, sizes.dim)),
-        "score_units": neutral_score_units(features.scales, sizes.labels),
-        "disagreement": 0.0,
     }
 
 

@@ -140,6 +140,16 @@ class RelevancyParams(Section):
     consensus: PositiveFloat | None
     scale_sharpness: Weight | None
     """Factor of a label's peaks before the softmax that weights its scales; None: as in Eq. 8."""
+    guide_radius: PositiveFloat | None
+    """Of the guided filter, in sides of the smallest window; None: no filter."""
+    guide_epsilon: PositiveFloat
+    """Variance of the colours, in [0, 1], below which they have no outline."""
+
+    @model_validator(mode="after")
+    def _guide_needs_one_target(self) -> "RelevancyParams":
+        if self.guide_radius is not None and self.scale_sharpness is None:
+            raise ValueError("guide_radius needs scale_sharpness: it filters one target per pixel")
+        return self
 
 
 class FdaParams(Section):

@@ -49,7 +49,12 @@ ABLATIONS = (
     Variant(
         "selected_scales",
         "RDA's target by the Selection Volume's scales",
-        {"distill.relevancy.scale_sharpness": None},
+        {"distill.relevancy.scale_sharpness": None, "distill.relevancy.guide_radius": None},
+    ),
+    Variant(
+        "no_guide",
+        "RDA's target without the guided filter",
+        {"distill.relevancy.guide_radius": None},
     ),
     Variant(
         "no_selection",

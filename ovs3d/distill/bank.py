@@ -6,7 +6,6 @@ all DINO tokens, so no iteration marches a ray or runs an encoder.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,29 +13,24 @@ from torch.nn import functional
 
 from ovs3d.distill.calibration import (
     ClipUnits,
-    ScoreUnits,
     TokenUnits,
     evenly,
     measure_clip_units,
-    measure_score_units,
     measure_token_units,
     neutral_clip_units,
 )
-from ovs3d.distill.consensus import Consensus
-from ovs3d.distill.relevancy import pixel_scores
+from ovs3d.distill.targets import ScoredPixels, Targets, make_targets
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, composite, march
-from ovs3d.params import DistillParams, RelevancyParams
+from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
 from ovs3d.spill import Row, Spill, take
 
-_SCORED_PIXELS = 1 << 16
-"""Pixels, evenly spaced over all views, whose scores are looked at to learn their units."""
 _SPREAD_PIXELS = 1 << 12
 """Pixels whose features are made to measure their units; a feature costs more than a score."""
 _UNIT_PATCHES = 64
@@ -118,11 +112,8 @@ class PixelBank:
         ys: [P] int64 row in the CLIP working image.
         xs: [P] int64 column in the CLIP working image.
         features: windows of the views.
-        scores: [V * P, N_s, C] float16 of the labels, from `pixel_scores`.
+        targets: of RDA.
         units: of the features.
-        score_units: of the scores.
-        disagreement: share of the pixels whose best label in their own view is not that of the
-            consensus; 0 where nobody asked.
     """
 
     rays: BakedRays
@@ -131,10 +122,8 @@ class PixelBank:
     ys: Tensor
     xs: Tensor
     features: WindowFeatures
-    scores: Tensor
+    targets: Targets
     units: ClipUnits
-    score_units: ScoreUnits
-    disagreement: float
 
     def __len__(self) -> int:
         return len(self.colors)
@@ -143,13 +132,12 @@ class PixelBank:
         """Return what pixels int64 [B] are trained on.
 
         Returns:
-            [B, N_s, D] centred features, and scores as `ScoreUnits.apply` gives them.
+            [B, N_s, D] centred features, and what `Targets.at` returns.
         """
         row = torch.div(index, len(self.ys), rounding_mode="floor")
         pixel = index - row * len(self.ys)
         features = self.features.gather(self.views[row], self.ys[pixel], self.xs[pixel])
-        scores = take(self.scores, index).float()
-        return features - self.units.center, self.score_units.apply(scores)
+        return features - self.units.center, self.targets.at(index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,13 +251,10 @@ def make_pixel_bank(
     features = store.load(views, spill.device, spill, params.window_sigma)
     ys, xs = store.cells(xy)
     rays = bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill)
-    own = params.relevancy
-    (scores,) = spill.collect(_scores(features, ys, xs, inputs.text, own.normalise))
-    disagreement = 0.0
-    if own.consensus is not None:
-        disagreement = _agree(Consensus(rays.samples, field.config.grid, scores), scores, own)
-    scored = evenly(len(scores), _SCORED_PIXELS, spill.device)
-    score_units = measure_score_units(take(scores, scored).float(), own)
+    shape = (photos.height // params.downscale, photos.width // params.downscale)
+    window = min(shape) / max(store.attributes["window_divisors"])
+    scored = ScoredPixels(features, ys, xs, shape, window, colors, rays.samples, field.config.grid)
+    targets = make_targets(scored, inputs.text, params.relevancy, spill)
     units = neutral_clip_units(inputs.text)
     if params.units == "scene":
         sampled = evenly(len(views) * len(xy), _SPREAD_PIXELS, spill.device)
@@ -283,22 +268,9 @@ def make_pixel_bank(
         ys=ys,
         xs=xs,
         features=features,
-        scores=scores,
+        targets=targets,
         units=units,
-        score_units=score_units,
-        disagreement=disagreement,
     )
-
-
-def _agree(consensus: Consensus, scores: Tensor, params: RelevancyParams) -> float:
-    """Mix the consensus into scores, the more the oftener views contradict it; return how often."""
-    scored = evenly(len(scores), _SCORED_PIXELS, consensus.device)
-    agreed = consensus.of(scored)
-    units = measure_score_units(agreed, params)
-    differs = units.best(take(scores, scored).float()) != units.best(agreed)
-    disagreement = differs.float().mean().item()
-    consensus.blend(scores, min(1.0, disagreement / (params.consensus or 1.0)))
-    return disagreement
 
 
 def _check_size(store: FeatureStore, photos: Photos) -> None:
@@ -308,19 +280,6 @@ def _check_size(store: FeatureStore, photos: Photos) -> None:
             f"{store.path}: holds working images of {store.width} x {store.height}, but the photos "
             f"give {expected[0]} x {expected[1]}; run stage clip_features again"
         )
-
-
-def _scores(
-    features: WindowFeatures,
-    ys: Tensor,
-    xs: Tensor,
-    text: Tensor,
-    normalise: Literal["scene", "view"],
-) -> Iterator[Row]:
-    with progress("relevancy", len(features.views), "views") as advance:
-        for view in features.views:
-            yield (pixel_scores(features, view, ys, xs, text, normalise),)
-            advance()
 
 
 def make_token_bank(

@@ -71,7 +71,7 @@ def distill(
         for name, bank in (("pixels", pixels), ("tokens", tokens))
     }
     if params.relevancy.consensus is not None:
-        rows["pixels whose view contradicts the others"] = f"{pixels.disagreement:.1%}"
+        rows["pixels whose view contradicts the others"] = f"{pixels.targets.disagreement:.1%}"
     return model, trainer.run(checkpoint), rows
 
 
@@ -97,7 +97,7 @@ class Distiller:
         if params.units == "scene":
             similar = tokens.measure(params.patch_tokens, generator)
             self.fda_params = calibrate_fda(
-                params.fda, similar, pixels.units.spread, pixels.disagreement
+                params.fda, similar, pixels.units.spread, pixels.targets.disagreement
             )
         for parameter in model.field.parameters():
             parameter.requires_grad_(False)

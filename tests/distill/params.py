@@ -1,6 +1,20 @@
 """Parameters of a distillation that takes a second."""
 
-from ovs3d.params import DistillParams
+from ovs3d.params import DistillParams, RelevancyParams
+
+
+def relevancy_params(**changes: object) -> RelevancyParams:
+    """Return those of the released method with some values changed."""
+    values: dict[str, object] = {
+        "normalise": "view",
+        "bias": 0.0,
+        "sharpness": 1.0,
+        "consensus": None,
+        "scale_sharpness": None,
+        "guide_radius": None,
+        "guide_epsilon": 1e-4,
+    }
+    return RelevancyParams.model_validate({**values, **changes})
 
 
 def distill_params(**changes: object) -> DistillParams:
@@ -23,13 +37,7 @@ def distill_params(**changes: object) -> DistillParams:
         "window_sigma": None,
         "selection": "learned",
         "units": "none",
-        "relevancy": {
-            "normalise": "view",
-            "bias": 0.0,
-            "sharpness": 1.0,
-            "consensus": None,
-            "scale_sharpness": None,
-        },
+        "relevancy": relevancy_params(),
         "losses": {"color": 1.0, "feature": 1.0, "rda": 1.0},
         "fda": {
             "positive": 2.0,

@@ -17,12 +17,10 @@ from ovs3d.distill.calibration import (
 )
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.heads import center_texts
-from ovs3d.params import FdaParams, RelevancyParams
-from tests.distill.params import distill_params
+from ovs3d.params import FdaParams
+from tests.distill.params import distill_params, relevancy_params
 
-SCENE = RelevancyParams(
-    normalise="scene", bias=0.3, sharpness=2.5, consensus=None, scale_sharpness=None
-)
+SCENE = relevancy_params(normalise="scene", bias=0.3, sharpness=2.5)
 VIEW = SCENE.model_copy(update={"normalise": "view", "bias": 0.0, "sharpness": 1.0})
 FDA = FdaParams(
     positive=1.5,

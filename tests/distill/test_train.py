@@ -16,6 +16,7 @@ from ovs3d.distill.model import (
     new_segmentation,
     save_segmentation,
 )
+from ovs3d.distill.targets import Targets
 from ovs3d.distill.train import Distiller
 from ovs3d.errors import StoreError
 from ovs3d.field.model import Field, FieldConfig
@@ -85,10 +86,12 @@ def banks(
         ys=rows.flatten(),
         xs=columns.flatten(),
         features=OracleFeatures(text[labels], spill),  # type: ignore[arg-type]
-        scores=spill.collect([(scores.flatten(0, 2).half(),)])[0],
+        targets=Targets(
+            spill.collect([(scores.flatten(0, 2).half(),)])[0],
+            neutral_score_units(2, len(LABELS)),
+            disagreement=0.0,
+        ),
         units=neutral_clip_units(text),
-        score_units=neutral_score_units(2, len(LABELS)),
-        disagreement=0.0,
     )
     (tokens,) = spill.collect([(text[labels[list(VIEWS)]].half(),)])
     return pixels, TokenBank(pixels.rays, tokens)
