@@ -1,6 +1,6 @@
 """Parameters of a distillation that takes a second."""
 
-from ovs3d.params import DistillParams
+from ovs3d.distill.params import DistillParams
 
 
 def distill_params(**changes: object) -> DistillParams:

@@ -16,7 +16,9 @@ from ovs3d import device
 from ovs3d.errors import ParamsError, SceneError
 from ovs3d.features import clip, crops, dino, extract, windows
 from ovs3d.features.clip import ClipEncoder, load_clip
+from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.dino import load_dino
+from ovs3d.features.dino_params import DinoFeaturesParams
 from ovs3d.features.extract import code_digest, in_order
 from ovs3d.features.extract_clip import (
     ClipWork,
@@ -27,10 +29,10 @@ from ovs3d.features.extract_clip import (
 )
 from ovs3d.features.extract_dino import DinoWork, extract_dino
 from ovs3d.features.pictures import save_token_picture, token_colors
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.features.view_store import ViewStore
 from ovs3d.files import digest
-from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
 from ovs3d.scene import dataset
 from ovs3d.scene.dataset import Photos, load_photo, open_photos
 from tests.devices import elsewhere
