@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ovs3d.errors import Ovs3dError
-from ovs3d.features import extract_clip, extract_dino
-from ovs3d.identity import NOT_COMPUTING, Sources, code_digest, code_of, listing
+from ovs3d.identity import NOT_COMPUTING, Sources, code_of, listing
 from stages import code
 from tests.closure import ROOT
 
@@ -146,12 +145,6 @@ def test_later_edits_do_not_count_for_what_was_read(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(Ovs3dError, match=message):
         write(tmp_path, {MODULE.as_posix(): text}).code(MODULE)
-
-
-def test_stores_are_made_by_the_code_that_was_imported() -> None:
-    for module in (extract_clip, extract_dino):
-        assert code_digest(module.__file__) == module._CODE
-    assert extract_clip._CODE != extract_dino._CODE
 
 
 def test_stage_code_writes_a_listing_for_every_stage(tmp_path: Path) -> None:
