@@ -17,16 +17,17 @@ from torch.nn.functional import normalize
 
 from ovs3d.apps.export import export_scene
 from ovs3d.apps.labels import try_labels
+from ovs3d.apps.params import RenderParams
 from ovs3d.distill.model import Segmentation, load_segmentation, save_segmentation
 from ovs3d.distill.train import DistillInputs, distill
 from ovs3d.evaluation.heldout import score_field
 from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.field import render
 from ovs3d.field.checkpoint import load_field, save_field
 from ovs3d.field.model import Field
-from ovs3d.params import RenderParams
 from ovs3d.reconstruct.train import train_field
 from ovs3d.scene.dataset import Photos, open_photos
 from ovs3d.spill import Spill
@@ -133,7 +134,7 @@ def test_held_out_views_are_scored_elsewhere(world: World, tmp_path: Path) -> No
 
     def score(device: torch.device) -> dict[str, Any]:
         loaded = load_field(tmp_path / "field.safetensors", device)
-        return score_field(loaded, world.photos, world.scene.cameras, HELD_OUT, 2, tmp_path / "v")
+        return score_field(loaded, world.photos, world.scene.cameras, HELD_OUT, 2)
 
     expected = score(CPU)
     with elsewhere() as device:
