@@ -24,6 +24,7 @@ from ovs3d.scene.normalise import (
 )
 from ovs3d.scene.overview import draw_overview
 from ovs3d.scene.params import PosesParams
+from ovs3d.scene.upright import turn_to_upright
 
 CAMERAS_FILE = "cameras.json"
 OVERVIEW_FILE = "overview.png"
@@ -43,6 +44,7 @@ class PosesReport:
         error: mean reprojection error in photo pixels.
         focal: mean focal length in photo pixels.
         far: largest depth in units of the smallest.
+        turn: degrees clockwise that would stand the photos upright.
     """
 
     photos: int
@@ -51,10 +53,11 @@ class PosesReport:
     error: float
     focal: float
     far: float
+    turn: int
 
     def rows(self) -> dict[str, object]:
         """Return the rows of the stage's closing table."""
-        return {
+        rows: dict[str, object] = {
             "photos placed": f"{self.photos - len(self.missing)} of {self.photos}",
             "without a pose": ", ".join(self.missing) or "none",
             "sparse points": self.points,
@@ -62,6 +65,9 @@ class PosesReport:
             "focal length (px)": self.focal,
             "depths (unit scene)": f"1 to {self.far:.1f}",
         }
+        if self.turn:
+            rows["photos lie on their side"] = f"clip_features.turn: {self.turn} helps CLIP"
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +128,7 @@ def reconstruct_poses(
         error=model.compute_mean_reprojection_error(),
         focal=float(sparse.intrinsics[:, :2].mean()),
         far=cameras.far,
+        turn=turn_to_upright(sparse.world_from_camera),
     )
 
 
