@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from ovs3d.errors import ParamsError
+from ovs3d.language.params import LiftParams
+from ovs3d.section import PositiveFloat, PositiveInt, Section, Share, Weight
 
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
 Views = tuple[Annotated[int, Field(ge=0)], ...]
 """Indices of photos, sorted by name."""
 Ranks = tuple[PositiveInt, PositiveInt, PositiveInt]
@@ -37,12 +35,6 @@ _KINDS = {
     "model": "a section of keys",
 }
 """First word of pydantic's name of an error -> what it wants."""
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class PosesParams(Section):
@@ -207,6 +199,7 @@ class Preset(Section):
     clip_features: ClipFeaturesParams
     dino_features: DinoFeaturesParams
     reconstruct: ReconstructParams
+    lift: LiftParams
     distill: DistillParams
     evaluate: EvaluateParams
     render: RenderParams
@@ -233,6 +226,7 @@ class SceneEntry(Section):
     clip_features: dict[str, Any]
     dino_features: dict[str, Any]
     reconstruct: dict[str, Any]
+    lift: dict[str, Any]
     distill: dict[str, Any]
     evaluate: dict[str, Any]
     render: dict[str, Any]

@@ -24,11 +24,11 @@ HELD_OUT = ("val_views", "test_views")
 SHARED = {"seed", "device", "split", *(f"scenes.${{key}}.{name}" for name in HELD_OUT)}
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
-    ("errors", "files", "device", "progress", "params", "resume", "spill"),
+    ("errors", "files", "device", "progress", "params", "section", "resume", "spill"),
     ("scene",),
     ("field",),
     ("reconstruct", "features"),
-    ("evaluation", "distill"),
+    ("evaluation", "distill", "language"),
     ("apps",),
 )
 
@@ -39,7 +39,8 @@ def body(stage: str) -> dict[str, Any]:
 
 
 def layer(file: Path) -> int:
-    name = file.parts[1].removesuffix(".py")
+    # The parameters of a package are read by all.
+    name = "params" if file.name == "params.py" else file.parts[1].removesuffix(".py")
     return next(index for index, names in enumerate(LAYERS) if name in names)
 
 
