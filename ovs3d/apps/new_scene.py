@@ -6,7 +6,7 @@ Everything is prepared beside its place and checked; it appears at once, or noth
 import argparse
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, s
 from ovs3d.progress import summary_table
 from ovs3d.scene import intake
 from ovs3d.scene.dataset import Photos, open_photos, read_masks
-from ovs3d.scene.given_poses import FOLDER, GivenPoses
+from ovs3d.scene.given_poses import FOLDER, write_given
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
 from ovs3d.scene.labels import Label, label_names, parse_labels, read_labels, write_labels
 from ovs3d.scene.video import extract_frames
@@ -87,6 +87,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frames", type=_count, default=60, help="to take of a video (default 60)")
     parser.add_argument("--link", action="store_true", help="hard links instead of copies")
+    parser.add_argument(
+        "--trust-poses",
+        action="store_true",
+        help="take given poses as they are, without comparing them with the photos",
+    )
     parser.add_argument("--replace", action="store_true", help="replace a scene of that name")
 
 
@@ -107,6 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
             check_prompts(report.labels, params)
         if not known:
             overrides = scene_overrides(preset, params, report.photos)
+            if arguments.trust_poses:
+                overrides.setdefault("poses", {})["given"] = "trust"
             entry = entry_lines(name, preset, report.val, report.test, overrides)
             content = insert_scene(PARAMS_FILE, entry)
             with atomic_path(PARAMS_FILE) as text:
@@ -147,7 +154,7 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
         names = intake.photo_names(source.photos)
         intake.bring_photos(names, images, arguments.link, source.rewrite)
         if source.given:
-            _write_poses(source.given, names, images / FOLDER)
+            write_given(source.given, names, images / FOLDER)
     if source.segmentations:
         shutil.copytree(source.segmentations, segmentations)
         _undistort_masks(source, segmentations)
@@ -168,14 +175,6 @@ def _undistort_masks(source: Source, segmentations: Path) -> None:
             change = source.rewrite.get(source.photos[int(folder.name)])
             if change is not None:
                 intake.undistort_masks(folder, change)
-
-
-def _write_poses(given: GivenPoses, names: Mapping[Path, str], folder: Path) -> None:
-    for image in given.model.images.values():
-        if image.has_pose:
-            image.name = names[given.photos[image.name]]
-    folder.mkdir()
-    given.model.write_binary(folder)
 
 
 def _labels(words: str | None, source: Source) -> tuple[Label, ...]:

@@ -21,6 +21,11 @@ from ovs3d.scene.undistort import Undistortion, undistort
 FOLDER = "poses"
 """Beside the photos, so that what depends on the photos depends on their poses too."""
 
+COLMAP = "COLMAP"
+"""The format whose conventions a model follows that nobody says more of."""
+
+_FORMAT_FILE = "format.txt"
+
 # Rounding of exported matrices; anything above is no rotation.
 _ROTATION_ERROR = 1e-3
 _NAMED = 6
@@ -35,12 +40,16 @@ class GivenPoses:
         model: COLMAP model; may have no points.
         photos: name of an image of the model -> photo.
         without_pose: photos beside these that have no pose.
+        format: whose conventions it follows, a key of `pose_readings.CONVENTIONS`.
+        without_photo: photos that are named but not there, so that their poses stay out.
     """
 
     origin: Path
     model: pycolmap.Reconstruction
     photos: Mapping[str, Path]
     without_pose: tuple[str, ...]
+    format: str
+    without_photo: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,6 +218,28 @@ def read_given(folder: Path, photos: Photos) -> pycolmap.Reconstruction:
                 f"photo {photos.width} x {photos.height}"
             )
     return model
+
+
+def write_given(given: GivenPoses, names: Mapping[Path, str], folder: Path) -> None:
+    """Write poses into a scene's new folder, where stage poses finds them.
+
+    Args:
+        given: fit to the photos.
+        names: photo -> its file name in the scene.
+        folder: `FOLDER` of the scene's photos.
+    """
+    for image in given.model.images.values():
+        if image.has_pose:
+            image.name = names[given.photos[image.name]]
+    folder.mkdir()
+    given.model.write_binary(folder)
+    (folder / _FORMAT_FILE).write_text(given.format + "\n")
+
+
+def read_format(folder: Path) -> str:
+    """Return the format that the poses of a scene came in; COLMAP's, if nothing says otherwise."""
+    file = folder / _FORMAT_FILE
+    return file.read_text().strip() if file.is_file() else COLMAP
 
 
 def name_some(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pycolmap
 
 from ovs3d.errors import PosesError, SceneError
-from ovs3d.scene.given_poses import GivenPoses, name_some, read_model
+from ovs3d.scene.given_poses import COLMAP, GivenPoses, name_some, read_model
 from ovs3d.scene.intake import list_photos
 
 _PLACES = ("sparse", "colmap/sparse", "colmap", "sfm", ".")
@@ -52,7 +52,7 @@ def read_colmap(root: Path) -> GivenPoses:
     # All photos may be in subfolders.
     except SceneError:
         unposed = ()
-    return GivenPoses(folder, model, photos, unposed)
+    return GivenPoses(folder, model, photos, unposed, COLMAP)
 
 
 def _is_model(folder: Path) -> bool:

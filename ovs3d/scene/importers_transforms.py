@@ -56,7 +56,7 @@ def read_transforms(file: Path) -> GivenPoses:
         if path.suffix.lower() in PHOTO_SUFFIXES
     }
     unposed = tuple(sorted(path.name for path in beside - set(photos.values())))
-    return GivenPoses(file, build_model(list(photos), lenses, poses), photos, unposed)
+    return GivenPoses(file, build_model(list(photos), lenses, poses), photos, unposed, FILE)
 
 
 def _load(file: Path) -> dict[str, Any]:

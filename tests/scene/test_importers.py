@@ -346,19 +346,3 @@ def test_stage_names_photos_and_poses_that_have_no_partner(
     with pytest.raises(PosesError) as raised:
         find_poses(project)
     assert "poses without a photo: 003.png; photos without a pose: new.png" in str(raised.value)
-
-
-def test_poses_of_other_axes_are_told_from_the_photos(
-    project: Path, plain: Truth, tmp_path: Path
-) -> None:
-    """Poses written with OpenCV's axes where OpenGL's belong."""
-    formats.write_instant_ngp(plain, tmp_path / "source")
-    path = tmp_path / "source/transforms.json"
-    content = json.loads(path.read_text())
-    for frame in content["frames"]:
-        pose = np.array(frame["transform_matrix"]) @ np.diag([1.0, -1.0, -1.0, 1.0])
-        frame["transform_matrix"] = pose.tolist()
-    path.write_text(json.dumps(content))
-    assert import_scene(tmp_path / "source") == 0
-    with pytest.raises(PosesError, match="points of the photos agree with these poses"):
-        find_poses(project)
