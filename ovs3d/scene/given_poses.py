@@ -5,7 +5,7 @@ stage poses reads the model back with `read_given` in place of running structure
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -40,16 +40,24 @@ class GivenPoses:
         model: COLMAP model; may have no points.
         photos: name of an image of the model -> photo.
         without_pose: photos beside these that have no pose.
+        masks: photo -> file that is dark where the photo is not to be looked at.
         format: whose conventions it follows, a key of `pose_readings.CONVENTIONS`.
         without_photo: photos that are named but not there, so that their poses stay out.
+        val: photos that the source keeps for validation.
+        test: photos that it keeps for the test.
+        notes: what else the user should know.
     """
 
     origin: Path
     model: pycolmap.Reconstruction
     photos: Mapping[str, Path]
     without_pose: tuple[str, ...]
-    format: str
+    masks: Mapping[Path, Path] = field(default_factory=dict)
+    format: str = COLMAP
     without_photo: tuple[str, ...] = ()
+    val: frozenset[Path] = frozenset()
+    test: frozenset[Path] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ def fit_to_photos(given: GivenPoses) -> dict[Path, Undistortion | None]:
         photos = [
             given.photos[image.name]
             for image in given.model.images.values()
-            if image.camera_id == camera.camera_id
+            if image.camera_id == camera.camera_id and image.name in given.photos
         ]
         if not photos:
             continue
@@ -220,19 +228,8 @@ def read_given(folder: Path, photos: Photos) -> pycolmap.Reconstruction:
     return model
 
 
-def write_given(given: GivenPoses, names: Mapping[Path, str], folder: Path) -> None:
-    """Write poses into a scene's new folder, where stage poses finds them.
-
-    Args:
-        given: fit to the photos.
-        names: photo -> its file name in the scene.
-        folder: `FOLDER` of the scene's photos.
-    """
-    for image in given.model.images.values():
-        if image.has_pose:
-            image.name = names[given.photos[image.name]]
-    folder.mkdir()
-    given.model.write_binary(folder)
+def write_format(given: GivenPoses, folder: Path) -> None:
+    """Note beside a scene's model whose conventions it came in."""
     (folder / _FORMAT_FILE).write_text(given.format + "\n")
 
 

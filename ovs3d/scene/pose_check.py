@@ -23,7 +23,7 @@ CLOSE = 0.5
 
 # Of each pair, and of all for a first look at the many readings.
 _MATCHES_PER_PAIR = 64
-_FIRST_LOOK = 1500
+_FIRST_LOOK = 800
 # Less says nothing: one pair agrees with many poses by chance.
 _MIN_PAIRS = 3
 _MIN_MATCHES = 60
@@ -85,7 +85,7 @@ class Verdict:
     @property
     def noisy(self) -> bool:
         """Tell whether poses that are right in principle are too rough to be good."""
-        return self.kind == "right" and self.median > _NOISY
+        return self.kind == "right" and (self.median > _NOISY or self.share < _MOST)
 
 
 def judge(

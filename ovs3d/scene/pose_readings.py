@@ -4,10 +4,9 @@ Tools differ in the camera's axes, in whether a matrix takes the camera to the w
 the camera, and mix these up in every way; a list of poses can be one place ahead of its photos too.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 
@@ -51,6 +50,8 @@ _TURNS = tuple(
 """The 24 ways to call a camera's axes that keep it right-handed."""
 _DIRECTIONS = (("right", "left"), ("down", "up"), ("forward", "backwards"))
 _MAX_SHIFT = 100
+# Up to so many photos, any two that were swapped are looked for.
+_MAX_SWAPPED = 20
 # A list of poses is broken at one of so many places at most.
 _MAX_BREAKS = 100
 
@@ -126,10 +127,15 @@ def orders(poses: Array, names: Sequence[str]) -> Iterator[Reading]:
         as_text = sorted(range(count), key=lambda place: str(place + start))
         for order in (as_text, np.argsort(as_text)):
             yield Reading("in the order of numbers sorted as text (1, 10, 11, 2)", poses[order])
-    natural = sorted(range(count), key=lambda place: _natural(names[place]))
+    natural = sorted(range(count), key=lambda place: natural(names[place]))
     if natural != list(range(count)):
         yield Reading("in the order of the photos' numbers", poses[np.argsort(natural)])
         yield Reading("in the order of the photos' names as text", poses[natural])
+    if count <= _MAX_SWAPPED:
+        for one, other in combinations(range(count), 2):
+            swapped = places.copy()
+            swapped[[one, other]] = other, one
+            yield Reading(f"swapped between {names[one]} and {names[other]}", poses[swapped])
     step = -(-count // _MAX_BREAKS)
     for first in range(1, count - 1, step):
         before, after = places[:first], places[first:]
@@ -166,8 +172,3 @@ def _axes(turn: Array) -> str:
         words.append(f"{letter} {_DIRECTIONS[axis][int(row[axis] < 0)]}")
     hand = "" if np.linalg.det(turn) > 0 else ", left-handed"
     return f"axes {', '.join(words)}{hand}"
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    parts: list[str] = re.findall(r"\d+|\D+", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

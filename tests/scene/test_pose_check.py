@@ -147,6 +147,7 @@ MEANT: dict[str, Callable[[Array], Array]] = {
     "camera-to-world, axes x right, y down, z backwards, left-handed": lambda t: read(
         UNITY @ as_file(t)[0] @ UNITY, t[:, :, 3] @ UNITY
     ),
+    "swapped between 003.jpg and 009.jpg": lambda t: t[[*range(3), 9, *range(4, 9), 3, 10, 11]],
     "in reversed order": lambda t: t[::-1],
     "in the order of numbers sorted as text (1, 10, 11, 2)": lambda t: t[
         sorted(range(COUNT), key=str)
@@ -194,11 +195,6 @@ def test_single_wrong_photos_are_named(wrong: tuple[int, ...], around: bool) -> 
         given[view] = turned(given[view], 4.0)
     verdict = ask(truth, given)
     assert (verdict.kind, verdict.wrong) == ("some", wrong)
-
-
-def test_photos_that_were_swapped_are_named() -> None:
-    truth = walk(True)
-    assert ask(truth, truth[[0, 1, 2, 4, 3, *range(5, COUNT)]]).wrong == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -281,5 +277,5 @@ def test_points_do_not_hide_that_photos_were_swapped(
     (images / "006.png").rename(images / "002.png")
     (images / "x").rename(images / "006.png")
     assert import_scene(tmp_path / "source") == 0
-    with pytest.raises(PosesError, match="2 of 9 photos do not fit"):
+    with pytest.raises(PosesError, match=r"2 of 9 photos do not fit .*: 002\.png, 006\.png"):
         find_poses(project)
