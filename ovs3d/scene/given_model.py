@@ -12,10 +12,23 @@ from ovs3d.errors import PosesError
 from ovs3d.params import PosesParams
 from ovs3d.scene.colmap import Matched, match_photos, triangulate_points
 from ovs3d.scene.dataset import Photos
-from ovs3d.scene.given_poses import COLMAP, Lens, build_model, name_some, read_format, read_given
+from ovs3d.scene.given_poses import (
+    COLMAP,
+    Lens,
+    build_model,
+    name_some,
+    read_format,
+    read_given,
+    with_projections,
+)
 from ovs3d.scene.normalise import Array
 from ovs3d.scene.pose_check import CLOSE, Verdict, judge
 from ovs3d.scene.pose_readings import CONVENTIONS
+
+MIN_POINTS = 32
+"""Fewer sparse points than this say nothing about where the scene is."""
+MOST_PROJECTED = 4000
+"""Of the points that came with poses; more tell no more of near and far."""
 
 # Of a model that has its points already, so many photos are matched only to check its poses: a
 # minute's work. They come in runs, because neighbours show the same.
@@ -64,15 +77,30 @@ def find_given_model(
     with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
         matched = match_photos(photos, model, params, seed, Path(scratch), device)
         if params.given == "trust":
-            return GivenModel(triangulate_points(matched, model, seed), "not asked", ())
+            return GivenModel(_find_points(matched, model, seed), "not asked", ())
         verdict = _judge(matched, model, folder)
         _refuse_wrong(verdict, photos, folder)
         warnings = _warnings(verdict, folder)
         if verdict.kind == "misread":
             model, has_points = _put_right(verdict, photos), False
         if not has_points:
-            model = triangulate_points(matched, model, seed)
+            model = _find_points(matched, model, seed)
     return GivenModel(model, _agreement(verdict), warnings)
+
+
+def count_seen(model: pycolmap.Reconstruction) -> int:
+    """Count the points of a model that a photo sees."""
+    return sum(point.track.length() > 0 for point in model.points3D.values())
+
+
+def _find_points(
+    matched: Matched, model: pycolmap.Reconstruction, seed: int
+) -> pycolmap.Reconstruction:
+    """Triangulate points; where photos give hardly any, take those that came with the poses."""
+    found = triangulate_points(matched, model, seed)
+    if count_seen(found) >= MIN_POINTS or len(model.points3D) < MIN_POINTS:
+        return found
+    return with_projections(model, MOST_PROJECTED)
 
 
 def _agrees(

@@ -4,6 +4,7 @@ Every importer returns `GivenPoses`; `fit_to_photos` brings their cameras to the
 stage poses reads the model back with `read_given` in place of running structure from motion.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -237,6 +238,44 @@ def read_format(folder: Path) -> str:
     """Return the format that the poses of a scene came in; COLMAP's, if nothing says otherwise."""
     file = folder / _FORMAT_FILE
     return file.read_text().strip() if file.is_file() else COLMAP
+
+
+def with_projections(model: pycolmap.Reconstruction, most: int) -> pycolmap.Reconstruction:
+    """Return a model whose points are seen by every photo that they lie before, hidden or not.
+
+    Args:
+        model: its tracks are left out.
+        most: of its points, taken evenly.
+    """
+    images = [image for image in model.images.values() if image.has_pose]
+    names = [image.name for image in images]
+    cameras = [image.camera for image in images]
+    lenses = [Lens(c.model_name, tuple(c.params), c.width, c.height) for c in cameras]
+    poses = [image.cam_from_world().inverse().matrix() for image in images]
+    result = build_model(names, lenses, poses)
+    ids = sorted(model.point3D_ids())
+    ids = ids[:: max(1, -(-len(ids) // most))]
+    points = np.array([model.point3D(point_id).xyz for point_id in ids])
+    tracks = [pycolmap.Track() for _ in ids]
+    for image_id, (camera, pose) in enumerate(zip(cameras, poses, strict=True), start=1):
+        seen = (points - pose[:, 3]) @ pose[:, :3]
+        ahead = np.flatnonzero(seen[:, 2] > 0)
+        xy = camera.img_from_cam(seen[ahead])
+        inside = ((xy >= 0) & (xy <= (camera.width, camera.height))).all(axis=1)
+        result.image(image_id).points2D = [pycolmap.Point2D(point) for point in xy[inside]]
+        for place, index in enumerate(ahead[inside].tolist()):
+            tracks[index].add_element(image_id, place)
+    for point_id, xyz, track in zip(ids, points, tracks, strict=True):
+        if track.length():
+            result.add_point3D(xyz, track, model.point3D(point_id).color)
+    result.update_point_3d_errors()
+    return result
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Return a key that sorts numbers in names by their value."""
+    parts: list[str] = re.findall(r"\d+|\D+", text)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def name_some(names: Sequence[str]) -> str:

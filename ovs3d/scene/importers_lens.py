@@ -124,7 +124,7 @@ def _ftheta(
     powers = [_number(values, key, 0.0, where) for key in _FTHETA]
     corners = np.array([[x, y] for x in (0, size[0]) for y in (0, size[1])], dtype=np.float64)
     radius = np.linspace(0, np.linalg.norm(corners - centre, axis=1).max(), 200)[1:]
-    angle = sum(value * radius**power for power, value in enumerate(powers))
+    angle = np.polynomial.polynomial.polyval(radius, powers)
     odd = np.stack([angle ** (2 * power + 1) for power in range(5)], axis=1)
     scale = np.abs(odd).max(axis=0)
     fit = np.linalg.lstsq(odd / scale, radius, rcond=None)[0] / scale

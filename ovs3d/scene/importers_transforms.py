@@ -1,4 +1,4 @@
-"""`transforms.json` of nerfstudio, instant-ngp and the LERF dataset, and of NeRF's synthetic scenes.
+"""`transforms.json` of nerfstudio, instant-ngp, the LERF dataset and NeRF's synthetic scenes.
 
 A frame has a camera-to-world matrix with OpenGL axes (x right, y up, z backwards). Intrinsics are
 in pixels, with (0, 0) at the upper left corner of the picture, and stand in the frame or for all
@@ -8,6 +8,7 @@ frames at the top; distortion is OpenCV's.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,19 +130,24 @@ def _load(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise PosesError(f"{file}: cannot be read as text ({one_line(error)})") from None
     try:
-        content = json.loads(_SLIPS.sub(lambda found: found[1] or "", text))
-    except (ValueError, RecursionError):
+        content = _parse(text)
+    except (ValueError, RecursionError) as error:
         hint = "; JSON wants double quotes" if re.search(r"[{,]\s*'", text) else ""
-        # Of the file as it is: what was taken away could be in front.
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError) as first:
-            error = first
         raise PosesError(f"{file}: cannot be read as JSON ({one_line(error)}{hint})") from None
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames or not all(isinstance(f, dict) for f in frames):
         raise PosesError(f"{file}: no frames in it")
     return dict(content)
+
+
+def _parse(text: str) -> Any:
+    """Parse JSON, with the slips that people make in it by hand; errors are of the text as it is."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        with suppress(ValueError):
+            return json.loads(_SLIPS.sub(lambda found: found[1] or "", text))
+        raise error from None
 
 
 def _frames(file: Path, content: Mapping[str, Any]) -> list[_Frame]:

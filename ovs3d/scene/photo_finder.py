@@ -2,18 +2,18 @@
 
 Such names come from another machine, another folder or another file system: absolute, with
 backslashes, escaped like URLs, in other letter case, accents composed or decomposed, or without a
-suffix. Where they do not lead to files as they are, the photos of one folder are looked for together,
-so that a photo that was deleted is missing and no namesake elsewhere takes its place.
+suffix. Where they do not lead to files as they are, the photos of one folder are looked for
+together, so that a photo that was deleted is missing and no namesake elsewhere takes its place.
 """
 
 import os
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from ovs3d.scene.given_poses import natural
 from ovs3d.scene.intake import SUFFIXES
 
 _IMAGES = ("images", "input")
@@ -54,12 +54,6 @@ def find_photos(root: Path, names: Sequence[str], nearby: Path | None = None) ->
             taken.add(best)
             found = hits[best] | found
     return {name: found[name] for name in names if name in found}
-
-
-def natural(text: str) -> list[tuple[int, str]]:
-    """Return a key that sorts numbers in names by their value."""
-    parts: list[str] = re.findall(r"\d+|\D+", text)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _as_told(root: Path, name: str) -> Path | None:

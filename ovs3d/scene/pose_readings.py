@@ -10,6 +10,7 @@ from itertools import combinations, permutations, product
 
 import numpy as np
 
+from ovs3d.scene.given_poses import natural
 from ovs3d.scene.normalise import Array
 
 OPENCV = np.eye(3)
@@ -50,6 +51,7 @@ _TURNS = tuple(
 """The 24 ways to call a camera's axes that keep it right-handed."""
 _DIRECTIONS = (("right", "left"), ("down", "up"), ("forward", "backwards"))
 _MAX_SHIFT = 100
+_STRETCHES = (-1.0, 1000.0, 100.0, 10.0, 2.0, 0.5, 0.1, 0.01, 0.001)
 # Up to so many photos, any two that were swapped are looked for.
 _MAX_SWAPPED = 20
 # A list of poses is broken at one of so many places at most.
@@ -105,6 +107,15 @@ def conventions(poses: Array, convention: Convention) -> Iterator[Reading]:
             if not np.array_equal(other, np.eye(3)):
                 words = f"{what}, the centres in other world axes than the rotations"
                 yield _reading(words, rotations, centres @ other.T, turn)
+    for axis, times in product(range(3), _STRETCHES):
+        stretched = moved.copy()
+        stretched[:, axis] /= times
+        yield _reading(
+            f"{own}, the centres {times:g} times as far along {'xyz'[axis]}",
+            raw,
+            stretched,
+            convention.axes,
+        )
 
 
 def orders(poses: Array, names: Sequence[str]) -> Iterator[Reading]:
@@ -127,10 +138,10 @@ def orders(poses: Array, names: Sequence[str]) -> Iterator[Reading]:
         as_text = sorted(range(count), key=lambda place: str(place + start))
         for order in (as_text, np.argsort(as_text)):
             yield Reading("in the order of numbers sorted as text (1, 10, 11, 2)", poses[order])
-    natural = sorted(range(count), key=lambda place: natural(names[place]))
-    if natural != list(range(count)):
-        yield Reading("in the order of the photos' numbers", poses[np.argsort(natural)])
-        yield Reading("in the order of the photos' names as text", poses[natural])
+    by_number = sorted(range(count), key=lambda place: natural(names[place]))
+    if by_number != list(range(count)):
+        yield Reading("in the order of the photos' numbers", poses[np.argsort(by_number)])
+        yield Reading("in the order of the photos' names as text", poses[by_number])
     if count <= _MAX_SWAPPED:
         for one, other in combinations(range(count), 2):
             swapped = places.copy()

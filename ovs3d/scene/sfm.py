@@ -15,7 +15,7 @@ from ovs3d.params import PosesParams
 from ovs3d.scene.cameras import Cameras, from_colmap_camera, save_cameras
 from ovs3d.scene.colmap import run_colmap
 from ovs3d.scene.dataset import Photos
-from ovs3d.scene.given_model import find_given_model
+from ovs3d.scene.given_model import MIN_POINTS, count_seen, find_given_model
 from ovs3d.scene.given_poses import FOLDER, name_some
 from ovs3d.scene.normalise import (
     COLMAP_FOLDER,
@@ -28,9 +28,6 @@ from ovs3d.scene.overview import draw_overview
 
 CAMERAS_FILE = "cameras.json"
 OVERVIEW_FILE = "overview.png"
-
-# Fewer sparse points than this say nothing about where the scene is.
-_MIN_POINTS = 32
 
 
 @dataclass(frozen=True)
@@ -140,8 +137,8 @@ def _find_model(
         with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
             return run_colmap(photos, params, seed, Path(scratch), device), "", ()
     given = find_given_model(folder, photos, params, seed, device)
-    seen = sum(point.track.length() > 0 for point in given.model.points3D.values())
-    if seen < _MIN_POINTS:
+    seen = count_seen(given.model)
+    if seen < MIN_POINTS:
         raise PosesError(
             f"{folder}: only {seen} points of the photos agree with these poses; "
             "either the poses are not of these photos or follow other axes, or the photos show "

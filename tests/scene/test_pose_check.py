@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import pytest
-from scipy.spatial.transform import Rotation
 
 from ovs3d.errors import PosesError
 from ovs3d.scene.epipolar import Matches, agreement
@@ -80,8 +79,8 @@ def noisy(poses: Array, degrees: float, far: float, seed: int) -> Array:
     random = np.random.default_rng(seed)
     result = poses.copy()
     for pose in result:
-        turn = Rotation.from_rotvec(np.radians(random.normal(0, degrees, 3)))
-        pose[:, :3] = turn.as_matrix() @ pose[:, :3]
+        turn = pycolmap.Rotation3d(np.radians(random.normal(0, degrees, 3)))
+        pose[:, :3] = turn.matrix() @ pose[:, :3]
         pose[:, 3] += random.normal(0, far, 3)
     return result
 
@@ -148,6 +147,9 @@ MEANT: dict[str, Callable[[Array], Array]] = {
         UNITY @ as_file(t)[0] @ UNITY, t[:, :, 3] @ UNITY
     ),
     "swapped between 003.jpg and 009.jpg": lambda t: t[[*range(3), 9, *range(4, 9), 3, 10, 11]],
+    "camera-to-world, the centres 2 times as far along y, OpenGL axes": lambda t: (
+        t * np.array([[1.0, 1, 1, 1], [1, 1, 1, 2], [1, 1, 1, 1]])
+    ),
     "in reversed order": lambda t: t[::-1],
     "in the order of numbers sorted as text (1, 10, 11, 2)": lambda t: t[
         sorted(range(COUNT), key=str)
@@ -182,7 +184,7 @@ def test_intrinsics_of_another_size_are_found(scale: float, middle: bool) -> Non
 
 
 def turned(pose: Array, degrees: float) -> Array:
-    turn = Rotation.from_rotvec(np.radians([0.6 * degrees, 0.8 * degrees, 0])).as_matrix()
+    turn = pycolmap.Rotation3d(np.radians(np.array([0.6 * degrees, 0.8 * degrees, 0]))).matrix()
     return np.concatenate([turn @ pose[:, :3], pose[:, 3:]], axis=1)
 
 
