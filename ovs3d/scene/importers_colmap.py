@@ -8,9 +8,9 @@ from pathlib import Path
 import pycolmap
 
 from ovs3d.errors import PosesError
-from ovs3d.scene.given_poses import COLMAP, GivenPoses, name_some, read_model
-from ovs3d.scene.intake import list_photos, register_heic
-from ovs3d.scene.photo_finder import find_photos
+from ovs3d.scene.given_poses import GivenPoses, name_some, read_model
+from ovs3d.scene.intake import register_heic
+from ovs3d.scene.photo_finder import find_photos, photos_beside
 
 _PLACES = (
     *("sparse", "colmap/sparse", "colmap", "sparse_txt", "colmap_text", "text", "model", "sfm"),
@@ -56,11 +56,7 @@ def read_colmap(root: Path) -> GivenPoses:
     for image in [model.image(image_id) for image_id in model.reg_image_ids()]:
         if image.name in lost:
             model.deregister_frame(image.frame_id)
-    unposed: set[Path] = set()
-    for place in sorted({path.parent for path in photos.values()}):
-        unposed |= {*list_photos(place)} - {*photos.values()}
-    names_unposed = tuple(sorted(path.name for path in unposed))
-    return GivenPoses(folder, model, photos, names_unposed, format=COLMAP, without_photo=lost)
+    return GivenPoses(folder, model, photos, photos_beside(photos), without_photo=lost)
 
 
 def _models(place: Path, deeper: int = _DEEPER) -> list[Path]:

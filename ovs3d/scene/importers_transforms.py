@@ -20,8 +20,8 @@ from ovs3d.errors import PosesError, one_line
 from ovs3d.scene.colmap import quiet
 from ovs3d.scene.given_poses import GivenPoses, build_model, name_some, proper_pose
 from ovs3d.scene.importers_lens import read_lens
-from ovs3d.scene.intake import list_photos, register_heic
-from ovs3d.scene.photo_finder import find_photos
+from ovs3d.scene.intake import register_heic
+from ovs3d.scene.photo_finder import find_photos, photos_beside
 
 FILE = "transforms.json"
 PARTS = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
@@ -112,7 +112,7 @@ def read_transforms(root: Path) -> GivenPoses:
         origin,
         model,
         photos,
-        _beside(photos),
+        photos_beside(photos),
         masks,
         format=FILE,
         without_photo=lost,
@@ -141,7 +141,7 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _parse(text: str) -> Any:
-    """Parse JSON, with the slips that people make in it by hand; errors are of the text as it is."""
+    """Parse JSON with the slips that people make by hand; errors are of the text as it is."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -159,13 +159,6 @@ def _frames(file: Path, content: Mapping[str, Any]) -> list[_Frame]:
             raise PosesError(f"{file}: frame {number}: no file_path")
         frames.append(_Frame(name, {**top, **values}, f"{file}: frame {number}, {name}"))
     return frames
-
-
-def _beside(photos: Mapping[str, Path]) -> tuple[str, ...]:
-    """Name the photos beside these that have no pose."""
-    folders = sorted({photo.parent for photo in photos.values()})
-    beside = {path for folder in folders for path in list_photos(folder)}
-    return tuple(sorted(path.name for path in beside - set(photos.values())))
 
 
 def _masks(

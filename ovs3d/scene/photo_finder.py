@@ -9,12 +9,14 @@ together, so that a photo that was deleted is missing and no namesake elsewhere 
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+from ovs3d.errors import SceneError
 from ovs3d.scene.given_poses import natural
-from ovs3d.scene.intake import SUFFIXES
+from ovs3d.scene.intake import SUFFIXES, list_photos
 
 _IMAGES = ("images", "input")
 # Deeper than any tool puts photos below the folder of a scene.
@@ -56,6 +58,16 @@ def find_photos(root: Path, names: Sequence[str], nearby: Path | None = None) ->
     return {name: found[name] for name in names if name in found}
 
 
+def photos_beside(photos: Mapping[str, Path]) -> tuple[str, ...]:
+    """Name the photos in the folders of some that are none of these."""
+    beside: set[Path] = set()
+    for folder in {photo.parent for photo in photos.values()}:
+        # Those that are meant may be of a type that cannot be read.
+        with suppress(SceneError):
+            beside |= {*list_photos(folder)}
+    return tuple(sorted(path.name for path in beside - {*photos.values()}))
+
+
 def _as_told(root: Path, name: str) -> Path | None:
     for text in dict.fromkeys((name, name.replace("\\", "/"), unquote(name))):
         path = root / text.strip()
@@ -83,14 +95,15 @@ def _keys(name: str) -> tuple[str, ...]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Map the names of a folder's photos to them, and their stems where these are of one photo."""
+    """Map the names of a folder's files to them, and stems where these are of one photo."""
     stems: dict[str, list[Path]] = defaultdict(list)
     files = {}
     for path in sorted(folder.iterdir()):
         name = _folded(path.name)
-        if name.endswith(SUFFIXES) and not name.startswith("."):
+        if not name.startswith("."):
             files[name] = path
-            stems[name.rpartition(".")[0]].append(path)
+            if name.endswith(SUFFIXES):
+                stems[name.rpartition(".")[0]].append(path)
     return {stem: paths[0] for stem, paths in stems.items() if len(paths) == 1} | files
 
 
