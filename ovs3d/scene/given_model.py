@@ -70,10 +70,12 @@ def find_given_model(
     """
     model = read_given(folder, photos)
     has_points = model.compute_num_observations() > 0
-    if has_points and (
-        params.given == "trust" or _agrees(folder, photos, model, params, seed, device)
-    ):
-        return GivenModel(model, "", ())
+    if has_points:
+        if params.given == "trust":
+            return GivenModel(model, "not asked", ())
+        verdict = _ask_some(folder, photos, model, params, seed, device)
+        if verdict.kind in ("right", "unknown"):
+            return GivenModel(model, _agreement(verdict), _warnings(verdict, folder))
     with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
         matched = match_photos(photos, model, params, seed, Path(scratch), device)
         if params.given == "trust":
@@ -103,15 +105,15 @@ def _find_points(
     return with_projections(model, MOST_PROJECTED)
 
 
-def _agrees(
+def _ask_some(
     folder: Path,
     photos: Photos,
     model: pycolmap.Reconstruction,
     params: PosesParams,
     seed: int,
     device: torch.device,
-) -> bool:
-    """Tell whether nothing speaks against a model, by a part of the photos if they are many."""
+) -> Verdict:
+    """Compare a model with a part of its photos, if they are many."""
     asked = photos
     if len(photos) > _ASKED:
         length = _ASKED // _RUNS
@@ -121,7 +123,7 @@ def _agrees(
         asked = Photos(paths, photos.width, photos.height)
     with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
         matched = match_photos(asked, model, params, seed, Path(scratch), device)
-        return _judge(matched, model, folder).kind in ("right", "unknown")
+        return _judge(matched, model, folder)
 
 
 def _judge(matched: Matched, model: pycolmap.Reconstruction, folder: Path) -> Verdict:

@@ -126,7 +126,10 @@ def proper_pose(matrix: object, where: str) -> Array:
     if abs(determinant) < 1e-9:
         raise PosesError(f"{where}: the pose cannot be inverted (determinant {determinant:.1g})")
     if determinant < 0:
-        raise PosesError(f"{where}: the pose mirrors (determinant {determinant:.3g})")
+        raise PosesError(
+            f"{where}: the pose mirrors (determinant {determinant:.3g}); its axes are left-handed: "
+            "negate the column of the one that points the wrong way"
+        )
     turn = turn / determinant ** (1 / 3)
     left, _, right = np.linalg.svd(turn)
     if np.abs(left @ right - turn).max() > _ROTATION_ERROR:
@@ -240,6 +243,16 @@ def read_format(folder: Path) -> str:
     return file.read_text().strip() if file.is_file() else COLMAP
 
 
+def rebuild(images: Sequence[pycolmap.Image]) -> pycolmap.Reconstruction:
+    """Build a model of some images of another, without rigs and points."""
+    cameras = [image.camera for image in images]
+    return build_model(
+        [image.name for image in images],
+        [Lens(c.model_name, tuple(c.params), c.width, c.height) for c in cameras],
+        [image.cam_from_world().inverse().matrix() for image in images],
+    )
+
+
 def with_projections(model: pycolmap.Reconstruction, most: int) -> pycolmap.Reconstruction:
     """Return a model whose points are seen by every photo that they lie before, hidden or not.
 
@@ -248,17 +261,13 @@ def with_projections(model: pycolmap.Reconstruction, most: int) -> pycolmap.Reco
         most: of its points, taken evenly.
     """
     images = [image for image in model.images.values() if image.has_pose]
-    names = [image.name for image in images]
-    cameras = [image.camera for image in images]
-    lenses = [Lens(c.model_name, tuple(c.params), c.width, c.height) for c in cameras]
-    poses = [image.cam_from_world().inverse().matrix() for image in images]
-    result = build_model(names, lenses, poses)
+    result = rebuild(images)
     ids = sorted(model.point3D_ids())
     ids = ids[:: max(1, -(-len(ids) // most))]
     points = np.array([model.point3D(point_id).xyz for point_id in ids])
     tracks = [pycolmap.Track() for _ in ids]
-    for image_id, (camera, pose) in enumerate(zip(cameras, poses, strict=True), start=1):
-        seen = (points - pose[:, 3]) @ pose[:, :3]
+    for image_id, image in enumerate(images, start=1):
+        camera, seen = image.camera, image.cam_from_world() * points
         ahead = np.flatnonzero(seen[:, 2] > 0)
         xy = camera.img_from_cam(seen[ahead])
         inside = ((xy >= 0) & (xy <= (camera.width, camera.height))).all(axis=1)

@@ -2,13 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pycolmap
 
 from ovs3d.errors import PosesError
-from ovs3d.scene.given_poses import GivenPoses, name_some, read_model
+from ovs3d.scene.given_poses import GivenPoses, name_some, read_model, rebuild
 from ovs3d.scene.intake import register_heic
 from ovs3d.scene.photo_finder import find_photos, photos_beside
 
@@ -53,10 +53,21 @@ def read_colmap(root: Path) -> GivenPoses:
     if not photos:
         raise PosesError(f"{folder}: poses without a photo below {root}: {name_some(lost)}")
     register_heic(photos.values())
-    for image in [model.image(image_id) for image_id in model.reg_image_ids()]:
-        if image.name in lost:
-            model.deregister_frame(image.frame_id)
+    model = _only(model, photos)
     return GivenPoses(folder, model, photos, photos_beside(photos), without_photo=lost)
+
+
+def _only(model: pycolmap.Reconstruction, names: Collection[str]) -> pycolmap.Reconstruction:
+    """Take the poses of other images away."""
+    images = [model.image(image_id) for image_id in model.reg_image_ids()]
+    kept = [image for image in images if image.name in names]
+    lost = {image.frame_id for image in images if image.name not in names}
+    # The images of a rig have one pose.
+    if any(image.frame_id in lost for image in kept):
+        return rebuild(kept)
+    for frame_id in lost:
+        model.deregister_frame(frame_id)
+    return model
 
 
 def _models(place: Path, deeper: int = _DEEPER) -> list[Path]:
