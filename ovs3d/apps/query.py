@@ -1,6 +1,7 @@
 """`ovs3d query`: look for any words in a scene that is distilled, without training."""
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,14 @@ from ovs3d.params import load_scene_params
 from ovs3d.progress import plain_console
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import NO_LABEL
-from ovs3d.scene.labels import label_names, named, read_labels
+from ovs3d.scene.labels import label_names, named, plain_words, read_labels
 
 _SHARPNESS = 10.0
 """Inverse temperature of the softmax over query and label (LERF, Sec. 3.5)."""
 _SAME_TEXT = 0.999
 """Cosine of a label's text features now and at training; precisions differ by less."""
+_LONGEST_STEM = 80
+"""Bytes of the name of a picture."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,10 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Draw where the words fit better than the labels, tell the closest label, return 0.
 
     Raises:
-        SceneError: a view has no pose.
+        SceneError: there are no words, they are too long for the model, or a view has no pose.
         StoreError: the scene is not distilled, or with other labels or another CLIP model.
     """
-    name, words = arguments.name, arguments.words
+    name, words = arguments.name, plain_words(arguments.words, "query")
+    if not words:
+        raise SceneError("query: no words; say what to look for, for example 'red apple'")
     params = load_scene_params(PARAMS_FILE, name)
     device = resolve_device(params.device)
     model = load_segmentation(built("distill", name, "segmentation.safetensors"), device)
@@ -72,12 +77,22 @@ def run(arguments: argparse.Namespace) -> int:
         rendered = segment_view(model, cameras, view, params.stages.evaluate.downscale, device)
         figures.append(query_figure(rendered.picture, rendered.logits, f"view {view}", words))
         scores.append(rendered.logits[rendered.label_map != NO_LABEL])
-    out = arguments.out or Path("data/query") / name / f"{words.replace('/', ' ')}.png"
+    out = arguments.out or Path("data/query") / name / f"{file_stem(words)}.png"
     save_png(framed(stack([*figures, scale_bar(0.0, 1.0, figures[0].width)])), out)
     console = plain_console()
     console.print(verdict(np.concatenate(scores), model), soft_wrap=True)
     console.print(f"views {', '.join(map(str, views))}: {out}", soft_wrap=True)
     return 0
+
+
+def file_stem(words: str) -> str:
+    """Name a picture by words: no hidden file, no folder, and short."""
+    stem = words.replace("/", " ").replace("\\", " ").lstrip(". ") or "words"
+    if len(stem.encode()) <= _LONGEST_STEM:
+        return stem
+    # What is cut off tells from others that begin alike.
+    start = stem.encode()[:_LONGEST_STEM].decode(errors="ignore").rstrip()
+    return f"{start}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
 
 
 def add_query(model: Segmentation, words: str, labels: tuple[str, ...], text: Tensor) -> None:

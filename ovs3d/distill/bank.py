@@ -32,7 +32,7 @@ from ovs3d.field.render import RaySamples, composite, march
 from ovs3d.params import DistillParams, RelevancyParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.scene.dataset import Photos, load_photo, load_seen, usable_pixels
 from ovs3d.spill import Row, Spill, take
 
 _SCORED_PIXELS = 1 << 16
@@ -123,6 +123,7 @@ class PixelBank:
         score_units: of the scores.
         disagreement: share of the pixels whose best label in their own view is not that of the
             consensus; 0 where nobody asked.
+        usable: [R] int64 pixels that photos do not leave out; None if there are no others.
     """
 
     rays: BakedRays
@@ -135,9 +136,16 @@ class PixelBank:
     units: ClipUnits
     score_units: ScoreUnits
     disagreement: float
+    usable: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.colors)
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw pixels to train on, int64 [count]."""
+        most = len(self) if self.usable is None else len(self.usable)
+        drawn = torch.randint(most, (count,), generator=generator, device=generator.device)
+        return drawn if self.usable is None else self.usable[drawn]
 
     def features_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return what pixels int64 [B] are trained on.
@@ -159,10 +167,13 @@ class TokenBank:
     Attributes:
         rays: of the token centres, row by row.
         tokens: [V, h, w, E] float16, L2-normalised.
+        stand_ins: [V * h * w] int64, for each token itself, or the nearest one of its view whose
+            pixel the photo does not leave out; None if there are no others.
     """
 
     rays: BakedRays
     tokens: Tensor
+    stand_ins: Tensor | None = None
 
     def patch_index(self, count: int, side: int, generator: torch.Generator) -> Tensor:
         """Draw square patches of tokens: ray numbers int64 [count, side * side]."""
@@ -177,7 +188,8 @@ class TokenBank:
         rows = torch.arange(side_y, device=left.device)
         columns = torch.arange(side_x, device=left.device)
         grid = (corner[:, :, None] + rows[:, None]) * width + left[:, :, None] + columns
-        return grid.flatten(1)
+        patches = grid.flatten(1)
+        return patches if self.stand_ins is None else self.stand_ins[patches]
 
     def measure(self, side: int, generator: torch.Generator) -> TokenUnits:
         """Measure the similarities of tokens in patches of this side."""
@@ -264,15 +276,17 @@ def make_pixel_bank(
     ys, xs = store.cells(xy)
     rays = bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill)
     own = params.relevancy
+    usable = usable_pixels(photos, views, params.downscale, spill.device)
     (scores,) = spill.collect(_scores(features, ys, xs, inputs.text, own.normalise))
     disagreement = 0.0
     if own.consensus is not None:
-        disagreement = _agree(Consensus(rays.samples, field.config.grid, scores), scores, own)
-    scored = evenly(len(scores), _SCORED_PIXELS, spill.device)
+        consensus = Consensus(rays.samples, field.config.grid, scores, usable)
+        disagreement = _agree(consensus, scores, own, usable)
+    scored = _evenly(len(scores), usable, _SCORED_PIXELS, spill.device)
     score_units = measure_score_units(take(scores, scored).float(), own)
     units = neutral_clip_units(inputs.text)
     if params.units == "scene":
-        sampled = evenly(len(views) * len(xy), _SPREAD_PIXELS, spill.device)
+        sampled = _evenly(len(views) * len(xy), usable, _SPREAD_PIXELS, spill.device)
         row, pixel = sampled // len(xy), sampled % len(xy)
         shown = torch.tensor(views, device=spill.device)[row]
         units = measure_clip_units(features.gather(shown, ys[pixel], xs[pixel]), inputs.text)
@@ -287,12 +301,22 @@ def make_pixel_bank(
         units=units,
         score_units=score_units,
         disagreement=disagreement,
+        usable=usable,
     )
 
 
-def _agree(consensus: Consensus, scores: Tensor, params: RelevancyParams) -> float:
+def _evenly(count: int, usable: Tensor | None, most: int, device: torch.device) -> Tensor:
+    """Choose pixels evenly from those that are usable, all `count` if that is None."""
+    if usable is None:
+        return evenly(count, most, device)
+    return usable[evenly(len(usable), most, device)]
+
+
+def _agree(
+    consensus: Consensus, scores: Tensor, params: RelevancyParams, usable: Tensor | None
+) -> float:
     """Mix the consensus into scores, the more the oftener views contradict it; return how often."""
-    scored = evenly(len(scores), _SCORED_PIXELS, consensus.device)
+    scored = _evenly(len(scores), usable, _SCORED_PIXELS, consensus.device)
     agreed = consensus.of(scored)
     units = measure_score_units(agreed, params)
     differs = units.best(take(scores, scored).float()) != units.best(agreed)
@@ -350,4 +374,19 @@ def make_token_bank(
     loaded = (store.load([view], device).float() for view in views)
     (tokens,) = spill.collect((functional.normalize(part, dim=-1).half(),) for part in loaded)
     rays = bake_rays(field, inputs.cameras, views, xy.float(), mass_kept, "tokens", spill)
-    return TokenBank(rays, tokens)
+    return TokenBank(rays, tokens, _stand_ins(photos, views, xy))
+
+
+def _stand_ins(photos: Photos, views: tuple[int, ...], xy: Tensor) -> Tensor | None:
+    """Return `TokenBank.stand_ins` for tokens whose centres [P, 2] are photo pixel coordinates."""
+    column, row = xy.cpu().long().T
+    parts, complete = [], True
+    for number, view in enumerate(views):
+        seen = load_seen(photos.paths[view], 1)
+        own = torch.arange(len(xy))
+        kept = own if seen is None else seen[row, column].nonzero()[:, 0]
+        if len(kept) and len(kept) < len(xy):
+            own = kept[torch.cdist(xy.cpu().float(), xy.cpu().float()[kept]).argmin(dim=1)]
+            complete = False
+        parts.append(own + number * len(xy))
+    return None if complete else torch.cat(parts).to(xy.device)

@@ -5,7 +5,7 @@ stage poses reads the model back with `read_given` in place of running structure
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,14 @@ class GivenPoses:
         model: COLMAP model; may have no points.
         photos: name of an image of the model -> photo.
         without_pose: photos beside these that have no pose.
+        masks: photo -> file that is dark where the photo is not to be looked at.
     """
 
     origin: Path
     model: pycolmap.Reconstruction
     photos: Mapping[str, Path]
     without_pose: tuple[str, ...]
+    masks: Mapping[Path, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,16 @@ def _resize(model: pycolmap.Reconstruction, camera: pycolmap.Camera, size: tuple
     if (scale != 1).any():
         camera.rescale(*size)
         _move_points(model, camera, lambda xy: xy * scale)
+
+
+def enlarge(model: pycolmap.Reconstruction, side: int) -> None:
+    """Let cameras see photos that were put into the middle of a square of this side."""
+    for camera in model.cameras.values():
+        shift = np.array([(side - camera.width) // 2, (side - camera.height) // 2])
+        camera.width = camera.height = side
+        camera.principal_point_x += shift[0]
+        camera.principal_point_y += shift[1]
+        _move_points(model, camera, lambda xy, shift=shift: xy + shift)  # type: ignore[misc]
 
 
 def _move_points(

@@ -17,7 +17,7 @@ import numpy as np
 from ovs3d.errors import PosesError, SceneError
 from ovs3d.scene.dataset import PHOTO_SUFFIXES, upright_size
 from ovs3d.scene.given_poses import GivenPoses, Lens, build_model, proper_pose
-from ovs3d.scene.intake import register_heic
+from ovs3d.scene.intake import list_photos, register_heic
 
 FILE = "transforms.json"
 
@@ -49,12 +49,7 @@ def read_transforms(file: Path) -> GivenPoses:
         poses.append(pose)
         photos[name] = photo
     folders = {photo.parent for photo in photos.values()}
-    beside = {
-        path
-        for folder in folders
-        for path in folder.iterdir()
-        if path.suffix.lower() in PHOTO_SUFFIXES
-    }
+    beside = {path for folder in folders for path in list_photos(folder)}
     unposed = tuple(sorted(path.name for path in beside - set(photos.values())))
     return GivenPoses(file, build_model(list(photos), lenses, poses), photos, unposed)
 

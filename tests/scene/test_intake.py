@@ -11,7 +11,7 @@ from PIL import Image
 from ovs3d.errors import SceneError
 from ovs3d.params import load_scene_params
 from ovs3d.scene.dataset import load_photo, open_photos
-from ovs3d.scene.intake import bring_photos, list_photos, photo_names
+from ovs3d.scene.intake import bring_photos, list_photos, photo_names, plan_photos
 from ovs3d.scene.sfm import reconstruct_poses
 from tests.closure import ROOT
 from tests.synthetic import SyntheticScene, make_scene, write_scene
@@ -23,7 +23,7 @@ EXIF_IFD = 0x8769
 
 
 def bring(folder: Path, images: Path, link: bool = False) -> None:
-    bring_photos(photo_names(list_photos(folder)), images, link, {})
+    bring_photos(plan_photos(list_photos(folder), {}, {}, False), images, link)
 
 
 def save_heic(pixels: np.ndarray, path: Path) -> None:
@@ -119,7 +119,8 @@ def test_broken_photo_is_named(tmp_path: Path, name: str) -> None:
 def test_sixteen_bits_of_grey_survive_being_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.full((64, 80), 100 * 257, dtype=np.uint16)).save(path)
-    bring_photos({path: "a.png"}, tmp_path / "images", False, {path: None})
+    plans = plan_photos([path], {path: None}, {}, True)
+    bring_photos(plans, tmp_path / "images", False)
     assert (load_photo(tmp_path / "images/a.png", 1) == 100).all()
 
 
