@@ -23,11 +23,11 @@ from ovs3d.errors import Ovs3dError, SceneError, WeightsError
 from ovs3d.files import atomic_path
 from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, scene_names
 from ovs3d.progress import summary_table
-from ovs3d.scene import intake
+from ovs3d.scene.bring import Plan, bring_masks, bring_photos, plan_photos
 from ovs3d.scene.dataset import Photos, has_alpha, open_photos
 from ovs3d.scene.given_poses import FOLDER, GivenPoses, enlarge
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
-from ovs3d.scene.intake import Plan
+from ovs3d.scene.intake import describe_others, list_photos
 from ovs3d.scene.labels import Label, label_names, labels_of_option, read_labels, write_labels
 from ovs3d.scene.masks import read_masks
 from ovs3d.scene.video import extract_frames
@@ -166,14 +166,14 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
     else:
         given = source.given
         masks = given.masks if given else {}
-        plans = intake.plan_photos(source.photos, source.rewrite, masks, given is not None)
-        intake.bring_photos(plans, images, arguments.link)
+        plans = plan_photos(source.photos, source.rewrite, masks, given is not None)
+        bring_photos(plans, images, arguments.link)
         if given:
             _write_poses(given, plans, images / FOLDER)
     others = _others(source)
     segmentations.mkdir()
     if source.segmentations:
-        intake.bring_masks(source.segmentations, tuple(plans.values()), segmentations)
+        bring_masks(source.segmentations, tuple(plans.values()), segmentations)
     write_labels(segmentations / LABELS_FILE, labels)
     with _named_as_the_user_knows_it(folder, source):
         photos = open_photos(images)
@@ -210,9 +210,9 @@ def _cache_takes_links() -> bool:
 def _others(source: Source) -> str:
     """Say what lies beside the photos."""
     known = set(source.photos)
-    known |= {path for folder in {p.parent for p in known} for path in intake.list_photos(folder)}
+    known |= {path for folder in {p.parent for p in known} for path in list_photos(folder)}
     folders = sorted({path.parent for path in source.photos})
-    return ", ".join(filter(None, (intake.describe_others(each, known) for each in folders)))
+    return ", ".join(filter(None, (describe_others(each, known) for each in folders)))
 
 
 def _write_poses(given: GivenPoses, plans: Mapping[Path, Plan], folder: Path) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.errors import SceneError
-from ovs3d.scene.dataset import Photos, opaque, opened, same_shape, times
+from ovs3d.scene.dataset import Photos, opened, same_shape, times
 
 
 def read_masks(
@@ -98,7 +98,7 @@ def read_mask(file: Path) -> Image.Image:
 
     A mask covers the pixels brighter than half of its brightest, so that 0/255, 0/1, 16 bits and
     soft edges all work; of colours the largest channel counts. Where its alpha varies, the mask is
-    what is opaque, unless the opaque part is drawn in two colours, one of them the mask's.
+    what is opaque by the same rule; of an opaque part that is drawn in two colours, the brighter.
 
     Raises:
         SceneError: the file cannot be decoded, or all its palette's colours are the same.
@@ -106,20 +106,22 @@ def read_mask(file: Path) -> Image.Image:
     with opened(file) as image:
         if image.mode == "F":
             raise ValueError("grey values that are no integers; save it with 8 or 16 bits")
-        alpha = opaque(image)
-        palette = image.mode == "P"
-        indices = np.asarray(image)
+        pixels, palette = np.asarray(image), image.mode == "P"
         if image.mode.startswith("I"):
-            bright = indices.astype(np.int64)
+            bright, shown = pixels.astype(np.int64), np.full(pixels.shape, True)
         else:
-            colours = image.convert("RGBA" if alpha else "RGB")
-            bright = np.asarray(colours)[..., :3].max(axis=-1).astype(np.int64)
-    if palette and bright.max() == bright.min() and indices.max() > indices.min():
+            colours = np.asarray(image.convert("RGBA")).astype(np.int64)
+            bright, shown = colours[..., :3].max(axis=-1), _bright(colours[..., 3])
+    same = palette and shown.all() and bright.max() == bright.min()
+    if same and pixels.max() > pixels.min():
         raise SceneError(f"{file}: its palette gives all its pixels one colour; save it as grey")
-    covered = bright > bright.max() / 2
-    if alpha is not None:
-        shown = np.asarray(alpha) > 0
-        if not shown.all():
-            drawn = len(np.unique(bright[shown])) == 2
-            covered = covered & shown if drawn else shown
+    covered = _bright(bright)
+    if not shown.all():
+        drawn = len(np.unique(bright[shown])) == 2
+        covered = covered & shown if drawn else shown
     return Image.fromarray(np.where(covered, 255, 0).astype(np.uint8))
+
+
+def _bright(values: NDArray[np.int64]) -> NDArray[np.bool_]:
+    covered: NDArray[np.bool_] = values > values.max() / 2
+    return covered

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from ovs3d.apps.query import add_query, pairwise_relevancy, query_figure, verdict
+from ovs3d.apps.cli import main
+from ovs3d.apps.query import (
+    add_query,
+    file_stem,
+    pairwise_relevancy,
+    query_figure,
+    verdict,
+)
 from ovs3d.errors import StoreError
 
 LABELS = ("red apple", "wall")
@@ -75,3 +82,20 @@ def test_figure_shows_where_the_words_win() -> None:
     bright = (figure == (253, 231, 37)).all(axis=-1)
     # The upper half of the last panel, which is stretched to its own range.
     assert bright[:, 2 * 248 :].sum() == 20 * 240
+
+
+@pytest.mark.parametrize("words", ["", "  ", "\n\t", '""'])
+def test_no_words_are_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", "demo", words]) == 2
+    assert "query: no words; say what to look for" in capsys.readouterr().err
+
+
+def test_a_picture_has_a_name_that_can_be_seen_and_saved() -> None:
+    assert file_stem("red fruit") == "red fruit"
+    assert file_stem("salt/pepper") == "salt pepper"
+    assert file_stem("../.hidden") == "hidden"
+    assert file_stem(".") == "words"
+    long = "\u00e9" * 300
+    assert len(file_stem(long).encode()) < 100
+    assert file_stem(long) != file_stem(long + "!")
+    assert file_stem(long).startswith("\u00e9" * 40 + "-")

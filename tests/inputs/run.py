@@ -71,8 +71,8 @@ def make_case(cases: Path, name: str, out: Path) -> list[str]:
 def run_case(commands: Sequence[str], project: Path, limit: float) -> list[Ended]:
     """Run the commands of a case.
 
-    A line that begins with # only says how; a line of Python looks at modules of some version, which
-    the checks do.
+    A line that begins with # only says how; a line of Python looks at the modules of some version,
+    instead of which there are checks.
     """
     told = any("capsh" in line for line in commands)
     return [
