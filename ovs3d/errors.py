@@ -42,8 +42,8 @@ class ClusterError(Ovs3dError):
     """Other machines cannot do their part of the work."""
 
 
-def one_line(error: BaseException, limit: int = 240) -> str:
-    """Return an error's message on one line, cut to `limit` characters."""
+def one_line(error: BaseException | str, limit: int = 240) -> str:
+    """Return an error's message, or a text, on one line, cut to `limit` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
 

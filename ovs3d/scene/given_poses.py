@@ -14,6 +14,7 @@ import pycolmap
 from ovs3d.errors import PosesError, one_line
 from ovs3d.scene.cameras import expressible, from_colmap_camera
 from ovs3d.scene.colmap import quiet
+from ovs3d.scene.colmap_trial import try_reading
 from ovs3d.scene.dataset import Photos, is_upright, same_shape, stored_size, upright_size
 from ovs3d.scene.normalise import Array
 from ovs3d.scene.undistort import Undistortion, undistort
@@ -170,6 +171,9 @@ def read_model(folder: Path) -> pycolmap.Reconstruction:
     Raises:
         PosesError: it is none, or damaged.
     """
+    problem = try_reading(folder) if (folder / "images.bin").is_file() else None
+    if problem:
+        raise PosesError(f"{folder}: cannot be read as a COLMAP model ({one_line(problem)})")
     try:
         with quiet():
             model = pycolmap.Reconstruction(folder)
