@@ -324,8 +324,6 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} does not exist; run from the folder that holds it") from None
-    except UnicodeDecodeError:
-        raise ParamsError(f"{path} is not UTF-8 text; save it as UTF-8") from None
     # PyYAML lets errors of Python through for numbers, dates and nesting that it cannot have.
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, LookupError) as error:
         raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
