@@ -27,7 +27,7 @@ from ovs3d.scene.bring import Plan, bring_masks, bring_photos, plan_photos
 from ovs3d.scene.dataset import Photos, has_alpha, open_photos
 from ovs3d.scene.given_poses import FOLDER, GivenPoses, enlarge
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
-from ovs3d.scene.intake import describe_others, list_photos
+from ovs3d.scene.intake import dead_links, describe_others, list_photos
 from ovs3d.scene.labels import Label, label_names, labels_of_option, read_labels, write_labels
 from ovs3d.scene.masks import read_masks
 from ovs3d.scene.video import extract_frames
@@ -208,10 +208,19 @@ def _cache_takes_links() -> bool:
 
 
 def _others(source: Source) -> str:
-    """Say what lies beside the photos."""
-    known = set(source.photos)
-    known |= {path for folder in {p.parent for p in known} for path in list_photos(folder)}
+    """Say what lies beside the photos.
+
+    Raises:
+        SceneError: masks count photos that are not there.
+    """
     folders = sorted({path.parent for path in source.photos})
+    known = {*source.photos, *(path for folder in folders for path in list_photos(folder))}
+    dead = [path for folder in folders for path in dead_links(folder)]
+    if dead and source.segmentations and any(map(Path.is_dir, source.segmentations.iterdir())):
+        raise SceneError(
+            f"{dead[0]}: leads nowhere, as {len(dead)} in all do, but masks count all photos; "
+            "bring the photos back, or take the masks away"
+        )
     return ", ".join(filter(None, (describe_others(each, known) for each in folders)))
 
 

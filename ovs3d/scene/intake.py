@@ -77,6 +77,12 @@ def describe_others(folder: Path, photos: Collection[Path]) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items())
 
 
+def dead_links(folder: Path) -> list[Path]:
+    """List what a folder names as photos, but does not hold."""
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.exists()]
+
+
 def register_heic(photos: Iterable[Path]) -> None:
     """Teach Pillow to open HEIC if a photo needs it.
 

@@ -326,3 +326,13 @@ def test_what_is_left_out_is_told_and_alpha_too(
     told = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
     assert "left out (no photos) 1 links that lead nowhere, 1 .xmp" in told
     assert "with pixels left out (alpha) 1; white elsewhere" in told
+
+
+@pytest.mark.usefixtures("project")
+def test_masks_do_not_count_photos_that_are_gone(
+    scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scene_folder / "images/000a.jpg").symlink_to("/nowhere/000a.jpg")
+    assert new_scene("a", scene_folder, "--preset", "tiny") == 2
+    error = capsys.readouterr().err
+    assert "000a.jpg: leads nowhere, as 1 in all do, but masks count all photos" in error

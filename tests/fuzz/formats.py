@@ -112,6 +112,12 @@ def write_masks(folder: Path) -> None:
     (segmentations / "classes.txt").write_text("\n".join(LABELS) + "\n")
 
 
+def write_labels(folder: Path) -> None:
+    write_photos(folder)
+    (folder / "segmentations").mkdir()
+    (folder / "segmentations/classes.txt").write_text("red box\nmug = blue mug | a cup\nwall\n")
+
+
 def write_params(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -218,7 +224,7 @@ FORMATS: dict[str, Format] = {
         st.one_of(other_pictures(), bytes_edits()),
     ),
     "classes.txt": Format(
-        write_masks,
+        write_labels,
         ["segmentations/classes.txt"],
         st.one_of(line_edits(), bytes_edits(), replaced(_TEXTS), replaced(st.binary())),
     ),
