@@ -19,7 +19,7 @@ from ovs3d.language.surface import LIGHT, Surface, empty_surface, limited, see
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos
+from ovs3d.scene.dataset import Photos, usable_pixels
 
 _LEAST_RAYS = 2
 """Voxels that fewer rays end in are no surface."""
@@ -161,8 +161,10 @@ class Lifter:
         inputs = self._inputs
         windows = inputs.clip.load([view], self._device, sigma=self._params.window_sigma)
         stride = int(self._probes()[1]) if len(self._probes()) > 1 else 1
-        everything = torch.arange(len(self._xy), device=self._device)
-        for pixels in torch.split(everything, _RAYS_PER_CHUNK):
+        usable = usable_pixels(inputs.photos, (view,), self._params.downscale, self._device)
+        if usable is None:
+            usable = torch.arange(len(self._xy), device=self._device)
+        for pixels in torch.split(usable, _RAYS_PER_CHUNK):
             samples = march(inputs.field, *inputs.cameras.rays(view, self._xy[pixels]), LIGHT)
             ys, xs = (side[pixels] for side in self._cells)
             whole = normalize(windows.gather(torch.full_like(ys, view), ys, xs), dim=2)

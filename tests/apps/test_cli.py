@@ -55,7 +55,7 @@ def test_mistake_of_the_user_is_one_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(monkeypatch, SceneError("a/b: no photos in it"))
-    assert cli.main(["fake"]) == 1
+    assert cli.main(["fake"]) == 2
     assert capsys.readouterr().err == "ovs3d fake: a/b: no photos in it\n"
 
 
