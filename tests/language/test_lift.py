@@ -104,7 +104,7 @@ def test_a_killed_lift_ends_with_the_same_bytes(
 ) -> None:
     windows = cast(Windows, inputs.clip)
     windows.reads, windows.fail_at = 0, fail_at
-    checkpoint = Eager(tmp_path / "unfinished.pt", {"scene": "balls"})
+    checkpoint = Eager(tmp_path / "unfinished.pt", "code", {"scene": "balls"})
     with pytest.raises(KeyboardInterrupt):
         Lifter(inputs, lift_params()).run(checkpoint)
     windows.fail_at = None
