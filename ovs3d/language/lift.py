@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, embedding_bag, normalize
 
+from ovs3d.errors import StoreError
 from ovs3d.features.store import FeatureStore
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, march
@@ -86,7 +87,16 @@ class Lifter:
     """The work of stage lift, a view at a time, so that it can be interrupted between any two."""
 
     def __init__(self, inputs: LiftInputs, params: LiftParams) -> None:
-        """Start with nothing seen."""
+        """Start with nothing seen.
+
+        Raises:
+            StoreError: no view has all that it takes.
+        """
+        if not inputs.views:
+            raise StoreError(
+                f"{inputs.clip.path}: has none of the views with a pose that are trained on; run "
+                "stage clip_features again"
+            )
         self._inputs, self._params = inputs, params
         self._device = inputs.field.occupancy.device
         xy = pixel_centres(inputs.photos.width, inputs.photos.height, params.downscale)
@@ -99,7 +109,11 @@ class Lifter:
         self._basis, self._sums, self._probe_sums = empty, empty, empty
 
     def run(self, checkpoint: Checkpoint | None = None) -> Lifted:
-        """Lift all views; one that is interrupted goes on from its checkpoint."""
+        """Lift all views; one that is interrupted goes on from its checkpoint.
+
+        Raises:
+            StoreError: the rays of the photos end nowhere.
+        """
         state = checkpoint.load(self._device) if checkpoint else None
         if state is not None:
             self._restore(state)
@@ -133,6 +147,11 @@ class Lifter:
         often = found.sums[:, -1] >= _LEAST_RAYS
         self._surface = replace(found, voxels=found.voxels[often], sums=found.sums[often])
         count, scales = len(self._surface.voxels), self._inputs.clip.scales
+        if not count:
+            raise StoreError(
+                "the field has no surface that photos see; look at the pictures of stage "
+                "reconstruct, and run it with more iterations"
+            )
         self._basis = choose_basis(self._sample(), self._params.cosine)
         size = scales * len(self._basis) + 1
         self._sums = torch.zeros(count, size, device=self._device)

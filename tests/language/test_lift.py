@@ -7,17 +7,20 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
+from ovs3d.errors import StoreError
 from ovs3d.field.render import march
 from ovs3d.files import digest
 from ovs3d.language.lift import Lifted, Lifter, LiftInputs
 from ovs3d.language.store import read_arrays, write_arrays
 from ovs3d.language.surface import LIGHT, empty_surface, limited, see
 from ovs3d.resume import Checkpoint
+from tests.field.builders import balls
 from tests.language.world import (
     CENTRES,
     DIM,
     RADIUS,
     SCALES,
+    SPACE,
     VIEWS,
     WORDS,
     Windows,
@@ -137,3 +140,15 @@ def test_views_without_a_pose_or_features_are_left_out(inputs: LiftInputs) -> No
         inputs.field, inputs.photos, inputs.cameras.only({0, 3, 5}), (0, 1, 3), inputs.clip
     )
     assert other.views == (0, 3)
+
+
+def test_nothing_to_lift_is_told(inputs: LiftInputs, tmp_path: Path) -> None:
+    parts = (inputs.field, inputs.photos, inputs.cameras.only({5}), VIEWS)
+    cast(Windows, inputs.clip).path = tmp_path
+    with pytest.raises(StoreError, match="none of the views with a pose"):
+        Lifter(LiftInputs(*parts, inputs.clip), lift_params())
+    empty = balls(SPACE, (20, 20, 20))
+    empty.update_occupancy()
+    nothing = LiftInputs(empty, inputs.photos, inputs.cameras, VIEWS, inputs.clip)
+    with pytest.raises(StoreError, match="no surface"):
+        Lifter(nothing, lift_params()).run()
