@@ -53,13 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, command: str) -> None:
     console = plain_console()
-    scenes: dict[str, Any] = {}
+    answers = {}
     for scene in load_scenes(arguments.scenes, arguments.split):
-        answers = ask(scene, arguments)
-        scenes[scene.name] = {"groups": summarise(answers), "answers": answers}
-        console.print(scene.name, scenes[scene.name]["groups"]["names"], soft_wrap=True)
-    everything = [answer for each in scenes.values() for answer in each["answers"]]
-    results = {"command": command, "groups": summarise(everything), "scenes": scenes}
+        answers[scene.name] = ask(scene, arguments)
+        names = summarise(answers[scene.name])["names"]
+        console.print(scene.name, names, soft_wrap=True)
+    results = collect(answers, command)
     write_json(arguments.out / "queries.json", results)
     with atomic_path(arguments.out / "queries.md") as temporary:
         temporary.write_text(page(results, arguments.views))
@@ -115,6 +114,26 @@ def compare(finding: Finding, views: Sequence[PointView], masks: Sequence[Tensor
     return {"located": located, "iou": ious}
 
 
+def collect(answers: Mapping[str, Sequence[Answer]], command: str) -> dict[str, Any]:
+    """Return what `queries.json` holds: means over all scenes and of each, and what went wrong."""
+    everything = [answer for each in answers.values() for answer in each]
+    scenes = {
+        name: {
+            "groups": summarise(each),
+            "wrong": {
+                group: [
+                    answer["text"]
+                    for answer in each
+                    if answer["group"] == group and answer["found"] != (group in PRESENT)
+                ]
+                for group in GROUPS
+            },
+        }
+        for name, each in answers.items()
+    }
+    return {"command": command, "groups": summarise(everything), "scenes": scenes}
+
+
 def summarise(answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
     """Return means by group: over texts what is found, over texts and views the rest."""
     summary = {}
@@ -147,7 +166,7 @@ def page(results: Mapping[str, Any], views: str) -> str:
         (
             "# Queries",
             f"The language volume asked for what is in a scene and for what is not, {views} views "
-            f"of {len(scenes)} scenes, which nothing was trained on. In percent:",
+            f"of {len(scenes)} scenes, which nothing was trained on. In percent, over all texts:",
             f"    {results['command']}",
             table(("texts", "", "number", "right", "located", "IoU"), body, numbers=2),
             "- right: found if it is there, not found if it is not.\n"

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, embedding_bag, normalize
 
+from ovs3d.errors import StoreError
 from ovs3d.features.store import FeatureStore
+from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, march
 from ovs3d.language.codes import Codes, choose_basis, encode
@@ -61,13 +63,11 @@ class Lifted:
     Attributes:
         surface: N voxels.
         codes: of the N points.
-        weights: [N], sums of the weights of all rays.
         cosines: [probes], of codes and features whose likes they stand for, mean taken out.
     """
 
     surface: Surface
     codes: Codes
-    weights: Tensor
     cosines: Tensor
 
     def rows(self) -> dict[str, object]:
@@ -86,7 +86,16 @@ class Lifter:
     """The work of stage lift, a view at a time, so that it can be interrupted between any two."""
 
     def __init__(self, inputs: LiftInputs, params: LiftParams) -> None:
-        """Start with nothing seen."""
+        """Start with nothing seen.
+
+        Raises:
+            StoreError: no view has all that it takes.
+        """
+        if not inputs.views:
+            raise StoreError(
+                f"{inputs.clip.path}: has none of the views with a pose that are trained on; run "
+                "stage clip_features again"
+            )
         self._inputs, self._params = inputs, params
         self._device = inputs.field.occupancy.device
         xy = pixel_centres(inputs.photos.width, inputs.photos.height, params.downscale)
@@ -99,7 +108,11 @@ class Lifter:
         self._basis, self._sums, self._probe_sums = empty, empty, empty
 
     def run(self, checkpoint: Checkpoint | None = None) -> Lifted:
-        """Lift all views; one that is interrupted goes on from its checkpoint."""
+        """Lift all views; one that is interrupted goes on from its checkpoint.
+
+        Raises:
+            StoreError: the rays of the photos end nowhere.
+        """
         state = checkpoint.load(self._device) if checkpoint else None
         if state is not None:
             self._restore(state)
@@ -132,59 +145,61 @@ class Lifter:
         found = limited(self._surface, self._params.points)
         often = found.sums[:, -1] >= _LEAST_RAYS
         self._surface = replace(found, voxels=found.voxels[often], sums=found.sums[often])
-        count, scales = len(self._surface.voxels), self._inputs.clip.scales
+        count, clip = len(self._surface.voxels), self._inputs.clip
+        if not count:
+            raise StoreError(
+                "the field has no surface that photos see; look at the pictures of stage "
+                "reconstruct, and run it with more iterations"
+            )
         self._basis = choose_basis(self._sample(), self._params.cosine)
-        size = scales * len(self._basis) + 1
+        size = clip.scales * len(self._basis)
         self._sums = torch.zeros(count, size, device=self._device)
-        size = scales * self._inputs.clip.dim
-        self._probe_sums = torch.zeros(len(self._probes()), size, device=self._device)
+        probes = len(range(0, count, self._probe_step))
+        self._probe_sums = torch.zeros(probes, clip.scales * clip.dim, device=self._device)
 
-    def _probes(self) -> Tensor:
-        count = len(self._surface.voxels)
-        return torch.arange(0, count, max(1, count // _PROBES), device=self._device)
+    @property
+    def _probe_step(self) -> int:
+        """Every so many points there is a probe."""
+        return max(1, len(self._surface.voxels) // _PROBES)
 
     def _sample(self) -> Tensor:
         """Return features of pixels of all views, evenly spaced, [n, D] unit vectors."""
         each = _BASIS_PIXELS // len(self._inputs.views) + 1
         step = max(1, len(self._xy) // each) | 1
-        chunk = torch.arange(0, len(self._xy), step, device=self._device)
-        parts = [self._features(view, chunk) for view in self._inputs.views]
+        pixels = torch.arange(0, len(self._xy), step, device=self._device)
+        parts = [self._features(self._windows(view), view, pixels) for view in self._inputs.views]
         return torch.cat(parts).flatten(0, 1)
 
-    def _features(self, view: int, pixels: Tensor) -> Tensor:
-        """Return unit features [n, N_s, D] of rays of a view."""
-        windows = self._inputs.clip.load([view], self._device, sigma=self._params.window_sigma)
+    def _windows(self, view: int) -> WindowFeatures:
+        return self._inputs.clip.load([view], self._device, sigma=self._params.window_sigma)
+
+    def _features(self, windows: WindowFeatures, view: int, pixels: Tensor) -> Tensor:
+        """Return unit features [n, N_s, D] of pixels, by their places in `_xy`, of a view."""
         ys, xs = (side[pixels] for side in self._cells)
         return normalize(windows.gather(torch.full_like(ys, view), ys, xs), dim=2)
 
     def _lift(self, view: int) -> None:
-        inputs = self._inputs
-        windows = inputs.clip.load([view], self._device, sigma=self._params.window_sigma)
-        stride = int(self._probes()[1]) if len(self._probes()) > 1 else 1
-        usable = usable_pixels(inputs.photos, (view,), self._params.downscale, self._device)
-        if usable is None:
-            usable = torch.arange(len(self._xy), device=self._device)
-        for pixels in torch.split(usable, _RAYS_PER_CHUNK):
-            samples = march(inputs.field, *inputs.cameras.rays(view, self._xy[pixels]), LIGHT)
-            ys, xs = (side[pixels] for side in self._cells)
-            whole = normalize(windows.gather(torch.full_like(ys, view), ys, xs), dim=2)
-            short = (whole @ self._basis.T).flatten(1)
-            short = torch.cat((short, torch.ones_like(short[:, :1])), dim=1)
+        field, cameras, windows = self._inputs.field, self._inputs.cameras, self._windows(view)
+        step = self._probe_step
+        shown = usable_pixels(self._inputs.photos, (view,), self._params.downscale, self._device)
+        if shown is None:
+            shown = torch.arange(len(self._xy), device=self._device)
+        for pixels in torch.split(shown, _RAYS_PER_CHUNK):
+            samples = march(field, *cameras.rays(view, self._xy[pixels]), LIGHT)
+            whole = self._features(windows, view, pixels)
             rows = self._surface.rows(samples.points)
-            _add(self._sums, samples, rows, short)
-            probed = torch.where(rows % stride == 0, rows // stride, -1)
+            _add(self._sums, samples, rows, (whole @ self._basis.T).flatten(1))
+            probed = torch.where(rows % step == 0, rows // step, -1)
             _add(self._probe_sums, samples, probed, whole.flatten(1))
 
     def _finish(self) -> Lifted:
-        weights = self._sums[:, -1]
         scales = self._inputs.clip.scales
-        codes = encode(self._sums[:, :-1].view(len(weights), scales, -1), self._basis)
-        probes = self._probes()
-        whole = normalize(self._probe_sums.view(len(probes), scales, -1), dim=2)
-        decoded = Codes(codes.values[probes], codes.steps, codes.basis).decode()
+        codes = encode(self._sums.view(len(self._sums), scales, -1), self._basis)
+        whole = normalize(self._probe_sums.view(len(self._probe_sums), scales, -1), dim=2)
+        probed = Codes(codes.values[:: self._probe_step], codes.steps, codes.basis)
         mean = whole.mean((0, 1))
-        cosines = cosine_similarity(decoded - mean, whole - mean, dim=2).flatten()
-        return Lifted(self._surface, codes, weights, cosines)
+        cosines = cosine_similarity(probed.decode() - mean, whole - mean, dim=2).flatten()
+        return Lifted(self._surface, codes, cosines)
 
     def _state(self) -> dict[str, Any]:
         return {

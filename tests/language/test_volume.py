@@ -12,7 +12,7 @@ from ovs3d.language.lift import Lifter, LiftInputs
 from ovs3d.language.store import NAME
 from ovs3d.language.views import point_view
 from ovs3d.language.volume import LanguageVolume, save_volume
-from tests.language.world import WORDS, as_encoder, lift_params, make_inputs
+from tests.language.world import DIM, SCALES, WORDS, as_encoder, lift_params, make_inputs
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,7 @@ def test_what_is_kept_has_the_documented_types(volume: LanguageVolume) -> None:
     assert volume.points.shape == volume.normals.shape == volume.colours.shape == (count, 3)
     assert (volume.points.dtype, volume.normals.dtype) == (torch.float32, torch.float32)
     assert volume.colours.dtype == torch.uint8
+    assert volume.features().shape == (count, SCALES, DIM)
     relevancy = volume.relevancy(["red ball", "animal c"])
     assert relevancy.shape == (2, count)
     assert 0 <= relevancy.min() <= relevancy.max() <= 1

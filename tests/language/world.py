@@ -71,6 +71,7 @@ class Windows:
     dim, scales = DIM, SCALES
     encoder_digest = "fake"
     fingerprint = "windows"
+    path = Path("clip.zarr")
 
     def __init__(self, cameras: Cameras, downscale: int) -> None:
         self.cameras, self.downscale = cameras, downscale
