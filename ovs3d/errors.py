@@ -79,8 +79,7 @@ def guarded(program: str, work: Callable[[], int | None]) -> int:
         That of the work, 2 after an `Ovs3dError` or on a file that cannot be used, 1 on a full
         disk, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+    heed_sigterm()
     code = MISTAKE
     try:
         return work() or 0
@@ -102,6 +101,15 @@ def guarded(program: str, work: Callable[[], int | None]) -> int:
             raise
     print(f"{program}: {message}", file=sys.stderr)
     return code
+
+
+def heed_sigterm() -> None:
+    """Let SIGTERM end what `guarded` does; needed again where COLMAP was imported meanwhile.
+
+    Its logger takes SIGTERM for a crash and prints all that the machine was doing.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
 
 
 def _terminate(*_: object) -> None:

@@ -164,7 +164,6 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} does not exist; run from the folder that holds it") from None
-    # PyYAML lets errors of Python through for numbers, dates and nesting that it cannot have.
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, LookupError) as error:
         raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):

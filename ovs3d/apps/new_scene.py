@@ -4,6 +4,7 @@ Everything is prepared beside its place and checked; it appears at once, or noth
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -197,7 +198,8 @@ def _keep_apart(path: Path, scene: Path) -> None:
     Raises:
         SceneError: it is.
     """
-    inside = path.resolve().is_relative_to(scene.resolve())
+    # Unlike `resolve`, also if links lead in a circle.
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(scene))
     if inside and scene.exists():
         raise SceneError(
             f"{path}: belongs to the scene itself, which would be replaced by a part of it; to "

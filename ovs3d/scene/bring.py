@@ -215,7 +215,11 @@ def _write(path: Path, plan: Plan, target: Path) -> None:
 
 
 def _change_mask(path: Path, plan: Plan) -> Image.Image:
-    mask = _change_size(read_mask(path), plan.size, path)
+    mask = read_mask(path)
+    if plan.stretched:
+        # Drawn on the pixels as they were, or as they are seen.
+        mask = mask.resize(plan.size, Image.Resampling.NEAREST)
+    mask = _change_size(mask, plan.size, path)
     if plan.redraw:
         mask = plan.redraw.redraw(mask)
     return _on_canvas(mask, plan.canvas) if plan.canvas else mask

@@ -116,6 +116,10 @@ def read_mask(file: Path) -> Image.Image:
     if same and pixels.max() > pixels.min():
         raise SceneError(f"{file}: its palette gives all its pixels one colour; save it as grey")
     covered = _bright(bright)
+    if bright.max() == bright.min():
+        # Nothing to compare with: all if it is white or 1, nothing if it is not quite black.
+        white = 65535 if image.mode.startswith("I") else 255
+        covered[:] = bright == 1 if bright.max() <= white / 2 else True
     if not shown.all():
         drawn = len(np.unique(bright[shown])) == 2
         covered = covered & shown if drawn else shown

@@ -1,7 +1,7 @@
 """`ovs3d new-scene`: what it makes, and that a mistake leaves nothing behind."""
 
+import json
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +12,8 @@ from PIL import Image
 
 from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
+from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.given_poses import read_given
 from tests.scene.test_video import picture, write_video
 from tests.synthetic import LABELS
 
@@ -293,22 +295,6 @@ def test_links_into_a_cache_of_hard_links_become_copies(
     assert "--link: copied all the same; DVC's cache.type is hardlink" in capsys.readouterr().out
 
 
-def test_sigterm_ends_as_ctrl_c_does() -> None:
-    script = (
-        "import os, signal, sys, threading\n"
-        "from ovs3d.errors import guarded\n"
-        "def work():\n"
-        "    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
-        "    threading.Event().wait(60)\n"
-        "sys.exit(guarded('ovs3d new-scene', work))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.stderr == "ovs3d new-scene: interrupted (SIGTERM)\n"
-    assert done.returncode == 128 + signal.SIGTERM
-
-
 @pytest.mark.usefixtures("project")
 def test_what_is_left_out_is_told_and_alpha_too(
     scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -336,3 +322,24 @@ def test_masks_do_not_count_photos_that_are_gone(
     assert new_scene("a", scene_folder, "--preset", "tiny") == 2
     error = capsys.readouterr().err
     assert "000a.jpg: leads nowhere, as 1 in all do, but masks count all photos" in error
+
+
+def test_poses_follow_photos_onto_a_square(project: Path, tmp_path: Path) -> None:
+    """One camera lies, the other stands; both see the same rays as before."""
+    source = tmp_path / "source"
+    (source / "images").mkdir(parents=True)
+    frames = []
+    for view, (width, height) in enumerate([(160, 120), (120, 160), (160, 120)]):
+        picture(view).resize((width, height)).save(source / f"images/{view}.png")
+        matrix = [[1, 0, 0, 0.1 * view], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+        lens = {"w": width, "h": height, "fl_x": 150, "fl_y": 151, "cx": 70 + view, "cy": 61}
+        frames.append({"file_path": f"images/{view}.png", "transform_matrix": matrix, **lens})
+    (source / "transforms.json").write_text(json.dumps({"frames": frames}))
+    assert new_scene("a", source, "--labels", "a, b") == 0
+    photos = open_photos(project / "data/raw/a/images")
+    model = read_given(project / "data/raw/a/images/poses", photos)
+    found = {image.name: list(image.camera.params[:4]) for image in model.images.values()}
+    assert found["0.png"] == [150, 151, 70, 61 + 20]
+    assert found["1.png"] == [150, 151, 71 + 20, 61]
+    assert found["2.png"] == [150, 151, 72, 61 + 20]
+    assert (photos.width, photos.height) == (160, 160)

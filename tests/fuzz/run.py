@@ -25,7 +25,7 @@ from tests.fuzz.formats import FORMATS, Format
 
 _PROGRAM = "ovs3d new-scene"
 _LIMIT = 10
-"""Seconds."""
+"""Seconds of the processor."""
 
 
 def fuzz(name: str, examples: int, seed_number: int) -> dict[str, int]:
@@ -124,10 +124,10 @@ def _limited() -> Iterator[None]:
     def late(*_: object) -> None:
         raise AssertionError(f"took more than {_LIMIT} s")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(_LIMIT)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, _LIMIT)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

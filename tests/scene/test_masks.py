@@ -81,6 +81,24 @@ def test_an_empty_mask_covers_nothing(tmp_path: Path) -> None:
         assert not np.asarray(read_mask(tmp_path / "a.png")).any()
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "all_covered"),
+    [
+        (np.uint8, 255, True),
+        (np.uint8, 1, True),
+        (np.uint8, 7, False),
+        (np.uint16, 65535, True),
+        (np.uint16, 1, True),
+        (np.uint16, 2000, False),
+    ],
+)
+def test_a_mask_of_one_value(tmp_path: Path, kind: type, value: int, all_covered: bool) -> None:
+    """An object that fills the photo, or one that is not in it."""
+    Image.fromarray(np.full((64, 80), value, kind)).save(tmp_path / "a.png")
+    assert (np.asarray(read_mask(tmp_path / "a.png")) == 255).all() == all_covered
+    assert (np.asarray(read_mask(tmp_path / "a.png")) == 255).any() == all_covered
+
+
 def test_names_of_macos_are_those_of_the_labels(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     name = unicodedata.normalize("NFD", "Küche")
