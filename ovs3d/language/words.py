@@ -24,8 +24,9 @@ def clean(text: str) -> str:
         QueryError: there is nothing in it.
         SceneError: a character of it cannot be written.
     """
-    words = plain_words(text, "query")
-    if not any(letter.isprintable() and not letter.isspace() for letter in words):
+    shown = any(letter.isprintable() and not letter.isspace() for letter in text)
+    words = plain_words(text, "query") if shown else ""
+    if not words:
         raise QueryError("an empty text finds nothing; say what to look for")
     return words
 
