@@ -15,6 +15,15 @@ Views = NDArray[np.int64]
 _TELLING = 0.5
 
 
+# Most matches may be stray where a texture repeats itself, or two sides of a thing look alike.
+_TYPICAL = 0.3
+
+
+def typical(angles: Array) -> float:
+    """Return an angle that tells of the good ones among many, however far off the others are."""
+    return float(np.quantile(angles, _TYPICAL))
+
+
 @dataclass(frozen=True, eq=False)
 class Matches:
     """Points that two photos show alike, as found from the photos alone.
@@ -75,9 +84,9 @@ class Agreement:
     behind: float
 
     @property
-    def median(self) -> float:
-        """Degrees."""
-        return float(np.median(self.angles))
+    def typical(self) -> float:
+        """Degrees by which good matches miss."""
+        return typical(self.angles)
 
     def share(self, degrees: float) -> float:
         """Return the share of the matches that agree to within an angle."""

@@ -172,7 +172,7 @@ def _warnings(verdict: Verdict, folder: Path) -> tuple[str, ...]:
     if verdict.noisy:
         return (
             f"{folder}: these poses are rough: matches of the photos miss them by "
-            f"{verdict.median:.2f} degrees; those that COLMAP finds may be better "
+            f"{verdict.typical:.2f} degrees; those that COLMAP finds may be better "
             "(ovs3d new-scene --format photos --replace)",
         )
     return ()

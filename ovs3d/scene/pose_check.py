@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pycolmap
 
-from ovs3d.scene.epipolar import Agreement, Matches, Rays, agreement
+from ovs3d.scene.epipolar import Agreement, Matches, Rays, agreement, typical
 from ovs3d.scene.normalise import Array
 from ovs3d.scene.pose_readings import Convention, Reading, conventions, orders
 
@@ -32,8 +32,8 @@ _MIN_OF_PHOTO = 40
 # A reading replaces the poses as they stand if it costs this much less, and agrees well.
 _BETTER = 0.4
 _PLAINER = 0.5
-_GOOD = 0.4
-_MOST = 0.7
+_GOOD = 0.25
+_MOST = 0.5
 # Of the matches, which SIFT gets wrong or which show what repeats; no reading improves on them.
 _STRAY = 0.05
 # Degrees that no reading can improve on: rounding of SIFT points.
@@ -43,8 +43,8 @@ _ROUGH = 1.0
 _FEW = 0.55
 # A photo stands out that misses by so many times the typical angle, and so many degrees.
 _OUTSTANDING = 6.0
-_NOTICEABLE = 0.2
-_NOISY = 0.3
+_NOTICEABLE = 0.15
+_NOISY = 0.25
 
 _FOCAL_SCALES = np.geomspace(1 / 8, 8, 73)
 _FINE = np.geomspace(0.94, 1.06, 13)
@@ -64,7 +64,7 @@ class Verdict:
             `some` (the photos `wrong` do not fit) or `wrong`.
         matches: number of matches that were asked.
         share: of them agree with the poses as given, to within `CLOSE`.
-        median: degrees by which the matches miss the poses as given.
+        typical: degrees by which good matches miss the poses as given.
         words: the reading that fits instead, if any.
         share_then: share of the matches that agree with it.
         poses: `[V, 3, 4]` that are right, world from camera; as given where none are known.
@@ -75,7 +75,7 @@ class Verdict:
     kind: Kind
     matches: int
     share: float
-    median: float
+    typical: float
     poses: Array
     cameras: Sequence[pycolmap.Camera]
     words: str = ""
@@ -85,7 +85,7 @@ class Verdict:
     @property
     def noisy(self) -> bool:
         """Tell whether poses that are right in principle are too rough to be good."""
-        return self.kind == "right" and (self.median > _NOISY or self.share < _MOST)
+        return self.kind == "right" and self.typical > _NOISY
 
 
 def judge(
@@ -110,7 +110,7 @@ def judge(
         return Verdict("unknown", len(matches), 0.0, 0.0, poses, cameras)
     rays = matches.rays(cameras)
     given = agreement(rays, poses)
-    facts = (len(matches), given.share(CLOSE), given.median)
+    facts = (len(matches), given.share(CLOSE), given.typical)
     words, found = "", given
     if _cost(given) > _FLOOR * _STRAY:
         if other := _other_reading(rays, given, poses, names, convention):
@@ -120,7 +120,8 @@ def judge(
     wrong = _outstanding(rays, poses, found.angles)
     kept = ~np.isin(rays.views, wrong).any(axis=1)
     rest = agreement(Rays(rays.views[kept], rays.first[kept], rays.second[kept]), poses)
-    few = len(wrong) > len(poses) / 2 or rest.share(_ROUGH) < _FEW
+    few = rest.share(_ROUGH) < _FEW and rest.typical > _NOTICEABLE
+    few |= len(wrong) > len(poses) / 2
     if not words and (few or _cost(rest) == np.inf):
         return Verdict("wrong", *facts, poses, cameras)
     kind: Kind = "some" if wrong else "misread" if words else "right"
@@ -140,15 +141,15 @@ def _thinned(matches: Matches, count: int) -> Matches:
 
 
 def _cost(found: Agreement) -> float:
-    """Return a figure of how badly poses agree, infinite if they see everything behind them."""
+    """Return a figure of how badly poses agree, infinite if they see most of it behind them."""
     if found.ahead < max(found.behind, 0.5):
         return np.inf
-    return max(found.median, 1e-6) * (1 - found.share(CLOSE) + _STRAY)
+    return max(found.typical, 1e-6) * (1 - found.share(CLOSE) + _STRAY)
 
 
 def _fits(found: Agreement, given: Agreement) -> bool:
     better = _cost(found) < _BETTER * _cost(given)
-    return better and found.median <= _GOOD and found.share(CLOSE) >= _MOST
+    return better and found.typical <= _GOOD and found.share(CLOSE) >= _MOST
 
 
 def _other_reading(
@@ -215,19 +216,19 @@ def _scaled(
 
 
 def _outstanding(rays: Rays, poses: Array, angles: Array) -> tuple[int, ...]:
-    """Name the views that agree far less with the others than these among themselves."""
+    """Find the views that agree far less with the others than these among themselves."""
     count = len(poses)
     touched = [(rays.views == view).any(axis=1) for view in range(count)]
     good = np.ones(count, dtype=np.bool_)
 
     def misses() -> Array:
-        """Return the median angle of each view's matches with good ones, -1 without any."""
+        """Return the typical angle of each view's matches with good ones, -1 without any."""
         values = np.full(count, -1.0)
         for view in range(count):
             partner = np.where(rays.views[:, 0] == view, rays.views[:, 1], rays.views[:, 0])
             asked = touched[view] & good[partner]
             if len(np.unique(partner[asked])) >= _MIN_PARTNERS and asked.sum() >= _MIN_OF_PHOTO:
-                values[view] = np.median(angles[asked])
+                values[view] = typical(angles[asked])
         return values
 
     while True:
