@@ -31,7 +31,7 @@ _MIN_PARTNERS = 2
 _MIN_OF_PHOTO = 40
 # A reading replaces the poses as they stand if it costs this much less, and agrees well.
 _BETTER = 0.4
-_PLAINER = 0.5
+_PLAINER = 0.8
 _GOOD = 0.25
 _MOST = 0.5
 # Of the matches, which SIFT gets wrong or which show what repeats; no reading improves on them.
@@ -44,7 +44,7 @@ _FEW = 0.55
 # A photo stands out that misses by so many times the typical angle, and so many degrees.
 _OUTSTANDING = 6.0
 _NOTICEABLE = 0.15
-_NOISY = 0.25
+_NOISY = 0.3
 
 _FOCAL_SCALES = np.geomspace(1 / 8, 8, 73)
 _FINE = np.geomspace(0.94, 1.06, 13)
@@ -111,20 +111,29 @@ def judge(
     rays = matches.rays(cameras)
     given = agreement(rays, poses)
     facts = (len(matches), given.share(CLOSE), given.typical)
-    words, found = "", given
-    if _cost(given) > _FLOOR * _STRAY:
-        if other := _other_reading(rays, given, poses, names, convention):
-            words, found, poses = other[0].words, other[1], other[0].poses
-        elif another := _other_focal(matches, cameras, given, poses):
-            words, cameras, found = another
-    wrong = _outstanding(rays, poses, found.angles)
+    wrong = _outstanding(rays, poses, given.angles)
     kept = ~np.isin(rays.views, wrong).any(axis=1)
     rest = agreement(Rays(rays.views[kept], rays.first[kept], rays.second[kept]), poses)
-    few = rest.share(_ROUGH) < _FEW and rest.typical > _NOTICEABLE
-    few |= len(wrong) > len(poses) / 2
-    if not words and (few or _cost(rest) == np.inf):
-        return Verdict("wrong", *facts, poses, cameras)
-    kind: Kind = "some" if wrong else "misread" if words else "right"
+    few = rest.share(_ROUGH) < _FEW and rest.typical > _NOISY
+    if few or len(wrong) > len(poses) / 2 or _cost(rest) == np.inf:
+        kind: Kind = "wrong"
+    else:
+        kind = "some" if wrong else "right"
+    as_given = Verdict(kind, *facts, poses, cameras, wrong=() if kind == "wrong" else wrong)
+    if _cost(given) <= _FLOOR * _STRAY:
+        return as_given
+    words, found = "", given
+    if other := _other_reading(rays, given, poses, names, convention):
+        words, found, poses = other[0].words, other[1], other[0].poses
+    elif another := _other_focal(matches, cameras, given, poses):
+        words, cameras, found = another
+    else:
+        return as_given
+    wrong = _outstanding(matches.rays(cameras), poses, found.angles)
+    # Two photos swapped, say, are no explanation of one that is wrong.
+    if kind == "some" and wrong and len(as_given.wrong) <= len(wrong):
+        return as_given
+    kind = "some" if wrong else "misread"
     return Verdict(kind, *facts, poses, cameras, words, found.share(CLOSE), wrong)
 
 
@@ -180,7 +189,7 @@ def _other_focal(
     def measure(some: Matches, scale: float, centre: bool) -> Agreement:
         found = agreement(some.rays(_scaled(cameras, scale, centre)), poses)
         # Longer lenses make all angles smaller; what they miss in pixels does not change.
-        return replace(found, angles=found.angles * scale)
+        return replace(found, angles=found.angles * max(1.0, scale))
 
     look = matches.only(slice(None, None, max(1, len(matches) // _FIRST_LOOK)))
     scale, centre = 1.0, False
