@@ -52,7 +52,6 @@ class PosesParams(Section):
     matching: Matching
     """`auto`: all pairs of few photos; of many, neighbours and those that look alike."""
     max_features: PositiveInt
-    """SIFT points per photo."""
     first_octave: Annotated[int, Field(ge=-1, le=2)]
     """Finest scale of SIFT: 0 is the photo, -1 twice its size."""
     max_image_size: PositiveInt
@@ -60,7 +59,6 @@ class PosesParams(Section):
     min_registered: Share
     """Share of the photos that must get a pose."""
     given: Literal["check", "trust"]
-    """Poses that the scene brings along: compared with the photos, or taken as they are."""
 
 
 class ClipFeaturesParams(Section):
