@@ -200,6 +200,10 @@ def read_model(folder: Path) -> pycolmap.Reconstruction:
     except Exception as error:
         reason = one_line(error)
         raise PosesError(f"{folder}: cannot be read as a COLMAP model ({reason})") from None
+    try:
+        _ = [image.name for image in model.images.values()]
+    except UnicodeDecodeError:
+        raise PosesError(f"{folder}: the name of an image is no UTF-8 text") from None
     for image_id in model.reg_image_ids():
         image = model.image(image_id)
         pose = image.cam_from_world()

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -26,6 +27,8 @@ _RAW_SUFFIXES = (
 _DNG_VERSION = 50706
 # Of data sets, and read elsewhere; thumbnails that some cameras write are JPEG inside.
 _NO_PHOTOS = (".json", ".npy", ".txt", ".bin", ".ply", ".db", ".ini", ".md", ".thm")
+# Files below a folder without photos; somebody may name a whole disk.
+_MOST_LOOKED_AT = 20_000
 # Pixels that are wider or higher than that come from a slip in the file.
 _MOST_STRETCH, _LEAST_STRETCH = 4.0, 1.02
 
@@ -147,15 +150,14 @@ def _is_photo(path: Path) -> bool:
 
 
 def _deeper(folder: Path) -> str:
-    """Tell in which folders below there are photos."""
-    below = sorted(
-        path for path in folder.rglob("*") if path.is_dir() and not path.name.startswith(".")
-    )
-    found = {path: photos for path in below if (photos := _photos(path))}
-    if not found:
-        return ""
-    places = ", ".join(f"{len(photos)} are in {path}" for path, photos in list(found.items())[:3])
-    return f"{places}: give that folder; "
+    """Tell in which folders below there are photos, by their names."""
+    found: Counter[Path] = Counter()
+    for path in islice(folder.rglob("*"), _MOST_LOOKED_AT):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden:
+            found[path.parent] += 1
+    places = ", ".join(f"{found[place]} are in {place}" for place in sorted(found)[:3])
+    return f"{places}: give that folder; " if places else ""
 
 
 def _pixel_aspect(file: Image.Image) -> float:
