@@ -43,8 +43,8 @@ _ROUGH = 1.0
 _FEW = 0.55
 # A photo stands out that misses by so many times the usual angle, and so many degrees; by more the
 # fewer partners it has, since noise can look like that.
-_OUTSTANDING = 6.0
-_CHANCE = 8.0
+_OUTSTANDING = 5.0
+_CHANCE = 4.0
 _NOTICEABLE = 0.15
 _NOISY = 0.3
 
