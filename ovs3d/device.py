@@ -3,7 +3,7 @@
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,15 @@ def _cached_files(group: Path, prefix: str) -> int:
 
 def to_device(value: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor of the CPU to `device`; for a GPU from pinned memory, without waiting."""
-    if device.type != "cuda" or value.is_cuda:
+    if device.type == "cpu" or value.device.type != "cpu":
         return value.to(device)
-    return value.pin_memory().to(device, non_blocking=True)
+    pinned = value.pin_memory() if device.type == "cuda" else value
+    return pinned.to(device, non_blocking=True)
+
+
+def constant(values: float | Sequence[float], like: Tensor) -> Tensor:
+    """Return numbers as a tensor of the type and on the device of another, without waiting."""
+    return to_device(torch.tensor(values, dtype=like.dtype), like.device)
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:

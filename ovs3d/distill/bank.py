@@ -5,7 +5,8 @@ all DINO tokens, so no iteration marches a ray or runs an encoder.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
-from ovs3d.spill import Row, Spill, take
+from ovs3d.spill import Drawn, Row, Spill, take
 
 _SPREAD_PIXELS = 1 << 12
 """Pixels whose features are made to measure their units; a feature costs more than a score."""
@@ -100,6 +101,19 @@ class BakedRays:
     directions: Tensor
     dropped: float
 
+    @cached_property
+    def _offsets(self) -> Tensor:
+        """Of the samples, on the CPU."""
+        return self.samples.offsets.cpu()
+
+    def select(self, rays: Drawn) -> RaySamples:
+        """Return the samples of rays that the host knows, without waiting for the device."""
+        total = int((self._offsets[rays.here + 1] - self._offsets[rays.here]).sum())
+        if self.samples.points.device == rays.there.device:
+            return self.samples.select(rays.there, total)
+        spilled = replace(self.samples, offsets=self._offsets)
+        return spilled.select(rays.here, total).to(rays.there.device)
+
 
 @dataclass(frozen=True, eq=False)
 class PixelBank:
@@ -128,16 +142,17 @@ class PixelBank:
     def __len__(self) -> int:
         return len(self.colors)
 
-    def features_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what pixels int64 [B] are trained on.
+    def features_of(self, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        """Return what B pixels are trained on.
 
         Returns:
             [B, N_s, D] centred features, and what `Targets.at` returns.
         """
+        index = drawn.there
         row = torch.div(index, len(self.ys), rounding_mode="floor")
         pixel = index - row * len(self.ys)
         features = self.features.gather(self.views[row], self.ys[pixel], self.xs[pixel])
-        return features - self.units.center, self.targets.at(index)
+        return features - self.units.center, self.targets.at(drawn)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +168,7 @@ class TokenBank:
     tokens: Tensor
 
     def patch_index(self, count: int, side: int, generator: torch.Generator) -> Tensor:
-        """Draw square patches of tokens: ray numbers int64 [count, side * side]."""
+        """Draw square patches of tokens: ray numbers int64 [count, side * side], on the CPU."""
         views, height, width, _ = self.tokens.shape
         side_y, side_x = min(side, height), min(side, width)
 
@@ -170,7 +185,8 @@ class TokenBank:
     def measure(self, side: int, generator: torch.Generator) -> TokenUnits:
         """Measure the similarities of tokens in patches of this side."""
         index = self.patch_index(_UNIT_PATCHES, side, generator)
-        patches = take(self.tokens.flatten(0, 2), index.flatten()).float()
+        drawn = Drawn.on(self.rays.samples.offsets.device, index.flatten())
+        patches = take(self.tokens.flatten(0, 2), drawn).float()
         return measure_token_units(patches.view(*index.shape, -1))
 
 

@@ -197,12 +197,13 @@ def new_segmentation(
         text_center: [D], what the texts share; 0 leaves them as they are.
         scales: N_s of the feature store.
         params: section `distill`.
-        generator: source of the initial weights, on the field's device.
+        generator: source of the initial weights, of the CPU.
     """
     device = text.device
     head = ClipHead(field.config.appearance_dim, params.head_hidden, text.shape[1], generator)
+    head = head.to(device)
     learned = params.selection == "learned"
-    selection = SelectionVolume(field, scales, generator) if learned else None
+    selection = SelectionVolume(field, scales, generator).to(device) if learned else None
     weights = torch.full((scales,), 1 / scales, device=device)
     if isinstance(params.selection, int):
         weights = functional.one_hot(torch.tensor(params.selection, device=device), scales).float()

@@ -23,7 +23,7 @@ from ovs3d.field.render import RaySamples, join
 from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
-from ovs3d.spill import Spill, take
+from ovs3d.spill import Drawn, Spill, take
 
 LOG_EVERY = 20
 """Iterations per entry of the history."""
@@ -53,7 +53,24 @@ def distill(
         the terms since the last entry, `total` being the weighted sum that is minimised; and rows
         of a table that say what baking dropped and how far views agree.
     """
-    generator = make_generator(seed, inputs.text.device)
+    trainer, rows = make_distiller(field, inputs, params, seed)
+    return trainer.model, trainer.run(checkpoint), rows
+
+
+def make_distiller(
+    field: Field, inputs: DistillInputs, params: DistillParams, seed: int
+) -> tuple["Distiller", dict[str, str]]:
+    """Bake the training rays and return the training before its first iteration.
+
+    Args:
+        field, inputs, params, seed: as for `distill`.
+
+    Returns:
+        The training, and the rows of the table that `distill` returns.
+    """
+    # Of the CPU on every device: which draws the same everywhere, and what the host has drawn it
+    # need not ask a GPU for.
+    generator = make_generator(seed, torch.device("cpu"))
     pixels = make_pixel_bank(field, inputs, inputs.pixel_views(), params)
     model = new_segmentation(
         field,
@@ -72,7 +89,7 @@ def distill(
     }
     if params.relevancy.consensus is not None:
         rows["pixels whose view contradicts the others"] = f"{pixels.targets.disagreement:.1%}"
-    return model, trainer.run(checkpoint), rows
+    return trainer, rows
 
 
 class Distiller:
@@ -87,7 +104,9 @@ class Distiller:
         generator: torch.Generator,
         spill: Spill,
     ) -> None:
+        """Prepare; the generator is of the CPU, whatever device the model is on."""
         self.model = model
+        self.device = model.text.device
         self.pixels = pixels
         self.tokens = tokens
         self.params = params
@@ -112,7 +131,7 @@ class Distiller:
     def run(self, checkpoint: Checkpoint | None = None) -> list[dict[str, float]]:
         """Train for all iterations, from the last checkpoint on, and return the history."""
         history: list[dict[str, float]] = []
-        saved = checkpoint.load(self.generator.device) if checkpoint else None
+        saved = checkpoint.load(self.device) if checkpoint else None
         if saved:
             self.restore(saved["trainer"])
             history = saved["history"]
@@ -163,8 +182,7 @@ class Distiller:
     def draw(self) -> tuple[Tensor, Tensor | None]:
         """Draw what an iteration looks at: the arguments of `terms`."""
         params, generator = self.params, self.generator
-        count, device = len(self.pixels), generator.device
-        pixels = torch.randint(count, (params.batch,), generator=generator, device=device)
+        pixels = torch.randint(len(self.pixels), (params.batch,), generator=generator)
         if not (params.fda.positive or params.fda.negative):
             return pixels, None
         return pixels, self.tokens.patch_index(params.patches, params.patch_tokens, generator)
@@ -173,27 +191,29 @@ class Distiller:
         """Return the terms of the loss in the order of `TERMS`, differentiable.
 
         Args:
-            pixels: int64 [B], rays of the pixel bank.
-            patches: int64 [P, n], rays of the token bank; None without FDA.
+            pixels: int64 [B] on the CPU, rays of the pixel bank.
+            patches: int64 [P, n] on the CPU, rays of the token bank; None without FDA.
         """
         weights, count = self.params.losses, len(pixels)
-        tokens = pixels[:0] if patches is None else patches.flatten()
-        samples = self.pixels.rays.samples.select(pixels)
+        token_rows = pixels[:0] if patches is None else patches.flatten()
+        drawn, tokens = (Drawn.on(self.device, rows) for rows in (pixels, token_rows))
+        samples = self.pixels.rays.select(drawn)
         if self._constant_rays is None:
-            joined = join(samples, self.tokens.rays.samples.select(tokens))
+            joined = join(samples, self.tokens.rays.select(tokens))
             corners = self.model.corners(joined)
             appearance = self.model.appearance(joined, corners)
             corners = corners.first(len(samples.weights))
             rays = appearance.rays
         else:
             corners = self.model.corners(samples)
-            rays = take(self._constant_rays, torch.cat((pixels, tokens + len(self.pixels))))
+            both = torch.cat((pixels, token_rows + len(self.pixels)))
+            rays = take(self._constant_rays, Drawn.on(self.device, both))
         products = self.model.products()
         logits = products.logits(rays)
         color = feature = rda = fda = logits.new_zeros(())
         if weights.feature or weights.rda:
             selection = self.model.select(samples, corners)
-            pixel_features, targets = self.pixels.features_of(pixels)
+            pixel_features, targets = self.pixels.features_of(drawn)
             if weights.feature:
                 feature = feature_loss(products, rays[:count], pixel_features, selection)
             if weights.rda:
@@ -203,7 +223,7 @@ class Distiller:
                 )
                 rda = rda_loss(logits[:count] / self.pixels.units.spread, target)
         if weights.color and self.joint:
-            color = self._color_loss(appearance.first(count, len(samples.weights)), samples, pixels)
+            color = self._color_loss(appearance.first(count, len(samples.weights)), samples, drawn)
         if patches is not None:
             similarity = (
                 take(self.tokens.tokens.flatten(0, 2), tokens).float().view(*patches.shape, -1)
@@ -212,7 +232,7 @@ class Distiller:
         total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
         return torch.stack((total, color, feature, rda, fda))
 
-    def _color_loss(self, appearance: Appearance, samples: RaySamples, pixels: Tensor) -> Tensor:
+    def _color_loss(self, appearance: Appearance, samples: RaySamples, pixels: Drawn) -> Tensor:
         rendered = self.model.colors(appearance, samples, take(self.pixels.rays.directions, pixels))
         return color_loss(rendered, take(self.pixels.colors, pixels).float() / 255)
 

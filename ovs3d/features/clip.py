@@ -78,7 +78,7 @@ class ClipEncoder:
         Args:
             photo: [H, W, 3] uint8 on the encoder's device.
             boxes: [M, 4] integer left, upper, right, lower in photo pixels, right and lower
-                exclusive, on the encoder's device.
+                exclusive, on the CPU.
 
         Returns:
             [M, dim] float32 unit vectors on the encoder's device.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ovs3d.device import constant
 from ovs3d.scene.contraction import contraction
 from ovs3d.scene.space import Grid, Space
 
@@ -55,7 +56,7 @@ class _StraightPaths:
     """Segments of the cube."""
 
     def __init__(self, grid: Grid, step_voxels: float, start: Tensor, end: Tensor) -> None:
-        scale = start.new_tensor([(nodes - 1) / 2 for nodes in grid])
+        scale = constant([(nodes - 1) / 2 for nodes in grid], start)
         self.start = (start + 1) * scale
         span = (end - start) * scale
         self.counts = span.norm(dim=1) / step_voxels
@@ -83,7 +84,7 @@ class _CurvedPaths:
     def __init__(
         self, space: Space, grid: Grid, step_voxels: float, origins: Tensor, directions: Tensor
     ) -> None:
-        centre, radius = origins.new_tensor(space.centre), origins.new_tensor(space.radius)
+        centre, radius = constant(space.centre, origins), constant(space.radius, origins)
         self.start, self.along = (origins - centre) / radius, directions / radius
         self.lower = space.lower
         self.last_nodes = [nodes - 1 for nodes in grid]

@@ -5,7 +5,7 @@ front to back. Opacity a, transmittance T and weights w = T a are NeRF's.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ovs3d.device import to_device
 from ovs3d.field.model import Field
-from ovs3d.field.paths import make_paths
+from ovs3d.field.paths import Paths, make_paths
 from ovs3d.spill import take
 
 # Positions that are tested against the occupancy mask at a time, about: bounds the memory of
@@ -47,11 +48,16 @@ class RaySamples:
         """Ray number of each sample, int64 `[N]`."""
         return ray_of_sample(self.offsets, len(self.weights))
 
-    def select(self, rays: Tensor) -> "RaySamples":
-        """Return the samples of some rays, int64 `[B]`, in that order."""
+    def select(self, rays: Tensor, total: int | None = None) -> "RaySamples":
+        """Return the samples of some rays, in that order.
+
+        Args:
+            rays: int64 `[B]`.
+            total: how many samples they have, if that is known; to count them takes a wait.
+        """
         first = self.offsets[rays]
         offsets = _offsets(self.offsets[rays + 1] - first)
-        rows = ray_of_sample(offsets, int(offsets[-1]))
+        rows = ray_of_sample(offsets, int(offsets[-1]) if total is None else total)
         index = torch.arange(len(rows), device=rows.device) + (first - offsets[:-1])[rows]
         return RaySamples(
             offsets,
@@ -59,6 +65,16 @@ class RaySamples:
             take(self.weights, index),
             take(self.depth, rays),
             take(self.opacity, rays),
+        )
+
+    def to(self, device: torch.device) -> "RaySamples":
+        """Return them on a device."""
+        return RaySamples(
+            to_device(self.offsets, device),
+            to_device(self.points, device),
+            to_device(self.weights, device),
+            to_device(self.depth, device),
+            to_device(self.opacity, device),
         )
 
 
@@ -165,7 +181,11 @@ def shade_rays(field: Field, means: Tensor, samples: RaySamples, directions: Ten
 
 
 def trace(
-    field: Field, origins: Tensor, directions: Tensor, jitter: Tensor | float = 0.5
+    field: Field,
+    origins: Tensor,
+    directions: Tensor,
+    jitter: Tensor | float = 0.5,
+    most: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Place samples on rays, a whole number of steps apart, where space is occupied.
 
@@ -174,6 +194,7 @@ def trace(
         origins: `[R, 3]`, world.
         directions: `[R, 3]`, world.
         jitter: offset of the first sample in steps, in [0, 1), `[R]` or one for all.
+        most: at least `most_steps` of these rays, if that is known; to find out takes a wait.
 
     Returns:
         points `[N, 3]`, grid coordinates; how many steps along its ray each lies, `[N]`; offsets
@@ -181,7 +202,8 @@ def trace(
     """
     config, mask = field.config, field.occupancy
     paths = make_paths(field.space, config.grid, config.step_voxels, origins, directions)
-    most = int(paths.counts.max().ceil()) if len(origins) else 0
+    if most is None:
+        most = int(_longest(paths)) if len(origins) else 0
     steps = torch.arange(most, dtype=origins.dtype, device=origins.device)
     steps = steps + (jitter[:, None] if isinstance(jitter, Tensor) else jitter)
     steps = steps.expand(len(origins), -1)
@@ -192,10 +214,29 @@ def trace(
     # `index_select` on flat tensors takes a third of the time of `[]` on a CPU.
     occupied = mask.view(-1).index_select(0, index.view(-1)).view(inside.shape).bool() & inside
     found = occupied.view(-1).nonzero().view(-1)
-    points = torch.stack([axis.view(-1).index_select(0, found) for axis in at], dim=1)
-    scale = points.new_tensor([(nodes - 1) / 2 for nodes in config.grid])
+    points = torch.stack(
+        [
+            axis.view(-1).index_select(0, found) / ((nodes - 1) / 2) - 1
+            for axis, nodes in zip(at, config.grid, strict=True)
+        ],
+        dim=1,
+    )
     along = steps.reshape(-1).index_select(0, found)
-    return points / scale - 1, along, _offsets(occupied.sum(dim=1))
+    return points, along, _offsets(occupied.sum(dim=1))
+
+
+def most_steps(field: Field, rays: Iterable[tuple[Tensor, Tensor]]) -> int:
+    """Return how many steps the longest of all rays has.
+
+    Args:
+        field: its space, grid and step are used.
+        rays: parts of them, origins and directions `[R, 3]`, world.
+    """
+    config = field.config
+    found = [
+        _longest(make_paths(config.space, config.grid, config.step_voxels, *part)) for part in rays
+    ]
+    return int(torch.stack(found).max())
 
 
 def sample_weights(optical_depth: Tensor, offsets: Tensor) -> Tensor:
@@ -263,6 +304,10 @@ def ray_of_sample(offsets: Tensor, total: int) -> Tensor:
     """Return the ray number of each of `total` samples, int64 `[N]`."""
     rays = torch.arange(len(offsets) - 1, device=offsets.device)
     return torch.repeat_interleave(rays, offsets.diff(), output_size=total)
+
+
+def _longest(paths: Paths) -> Tensor:
+    return paths.counts.max().ceil()
 
 
 def _march_chunks(

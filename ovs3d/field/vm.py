@@ -134,7 +134,9 @@ class Reads:
             return torch.sort(self.rows.view(-1), stable=True)
         # To pick from what is sorted already takes a fraction of the time.
         rows, places = self.whole.by_row
-        own = (places < self.rows.numel()).nonzero().view(-1)
+        # Each of one's own places is there once, so that their number need not be asked for.
+        count = self.rows.numel()
+        own = torch.nonzero_static(places < count, size=count).view(-1)
         return rows.index_select(0, own), places.index_select(0, own)
 
 
@@ -279,7 +281,10 @@ def _corner_rows(cell: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
     corners = [0]
     for step in steps:
         corners = [corner + far for corner in corners for far in (0, step)]
-    return row[:, None] + torch.tensor(corners, dtype=torch.int32, device=row.device)
+    rows = row.new_empty(len(row), len(corners))
+    for column, corner in enumerate(corners):
+        rows[:, column] = row + corner
+    return rows
 
 
 def _corner_weights(inside: Sequence[Tensor]) -> Tensor:

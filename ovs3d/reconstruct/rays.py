@@ -1,6 +1,6 @@
 """The training rays of a scene: every pixel of every training view, in random order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,12 @@ class RayPool:
         """Return origins, directions and float colours `[B, 3]` in [0, 1] of rays int64 `[B]`."""
         view = torch.div(index, len(self) // len(self.origins), rounding_mode="floor")
         return self.origins[view], self.directions[index], self.colors[index] / 255
+
+    def rays(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Return origins and directions of all rays, a view at a time."""
+        per_view = len(self) // len(self.origins)
+        for origin, directions in zip(self.origins, torch.split(self.directions, per_view), strict=True):
+            yield origin.expand_as(directions), directions
 
 
 def load_rays(

@@ -10,7 +10,7 @@ from torch import Tensor
 from ovs3d.device import adam, make_generator
 from ovs3d.errors import PosesError
 from ovs3d.field.model import Field, FieldConfig
-from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
+from ovs3d.field.render import RaySamples, composite, keep, most_steps, sample_weights, shade, trace
 from ovs3d.params import ReconstructParams
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
@@ -77,7 +77,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Field, list[dict[str, Any]]]:
     """Fit a field to rays; device, arguments and result are those of `train_field`."""
-    trainer = _Trainer(pool, space, params, seed)
+    trainer = Trainer(pool, space, params, seed)
     history: list[dict[str, Any]] = []
     saved = checkpoint.load(pool.directions.device) if checkpoint else None
     if saved:
@@ -103,7 +103,7 @@ def fit(
     return trainer.field, history
 
 
-class _Trainer:
+class Trainer:
     """A field in training: one `step` a call, growing and pruning on schedule."""
 
     def __init__(self, pool: RayPool, space: Space, params: ReconstructParams, seed: int) -> None:
@@ -126,6 +126,8 @@ class _Trainer:
         self.optimizer = self._new_optimizer()
         # Densities by which samples are left out; some iterations old.
         self._table: Tensor | None = None
+        # Of the longest of all rays on the present grid: to ask in every iteration would wait.
+        self._most_steps: int | None = None
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
         """Do iteration `step` (from 1); return loss and mean squared colour error, detached."""
@@ -164,7 +166,7 @@ class _Trainer:
         self.field = Field(FieldConfig.from_dict(state["config"]), device=device)
         self.field.load_state_dict(state["field"])
         self.field.occupancy = state["occupancy"]
-        self._table = state["table"]
+        self._table, self._most_steps = state["table"], None
         self.optimizer = self._new_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
@@ -175,7 +177,10 @@ class _Trainer:
         field, params, device = self.field, self.params, origins.device
         jitter = torch.rand(len(origins), generator=self.generator, device=device)
         background = torch.rand(len(origins), 3, generator=self.generator, device=device)
-        points, steps, offsets = self._visible(trace(field, origins, directions, jitter))
+        if self._most_steps is None:
+            self._most_steps = most_steps(field, self.pool.rays())
+        traced = trace(field, origins, directions, jitter, self._most_steps)
+        points, steps, offsets = self._visible(traced)
         weights = sample_weights(field.optical_depth(points), offsets)
         opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
         heavy, heavy_offsets = keep(weights.detach() > params.weight_threshold, offsets)
@@ -208,7 +213,7 @@ class _Trainer:
     def _grow(self, step: int) -> None:
         params = self.params
         if step in params.upsample_at:
-            self._table = None
+            self._table = self._most_steps = None
             self.field = self.field.upsampled(self.field.space.grid(voxels_after(params, step)))
             self.optimizer = self._new_optimizer()
         elif step in params.occupancy_at:
