@@ -30,6 +30,8 @@ _AS_RELEASED = {
         "sharpness": 1.0,
         "consensus": None,
         "scale_sharpness": None,
+        "guide_radius": None,
+        "guide_epsilon": 1e-4,
     },
     "fda": {
         "positive": 10.0,

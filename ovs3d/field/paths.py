@@ -1,5 +1,6 @@
 """The course of rays through the grid, counted in steps of equal length there."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
@@ -50,6 +51,11 @@ def make_paths(
     if space.kind == "contracted":
         return _CurvedPaths(space, grid, step_voxels, origins, directions)
     return _StraightPaths(grid, step_voxels, *space.segments(origins, directions))
+
+
+def longest(parts: Iterable[Paths]) -> int:
+    """Return how many steps the longest of all rays of some parts has; the host waits once."""
+    return int(torch.stack([paths.counts.max().ceil() for paths in parts]).max())
 
 
 class _StraightPaths:

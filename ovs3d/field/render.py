@@ -5,7 +5,7 @@ front to back. Opacity a, transmittance T and weights w = T a are NeRF's.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ovs3d.device import to_device
 from ovs3d.field.model import Field
-from ovs3d.field.paths import Paths, make_paths
+from ovs3d.field.paths import longest, make_paths
 from ovs3d.spill import take
 
 # Positions that are tested against the occupancy mask at a time, about: bounds the memory of
@@ -69,13 +69,7 @@ class RaySamples:
 
     def to(self, device: torch.device) -> "RaySamples":
         """Return them on a device."""
-        return RaySamples(
-            to_device(self.offsets, device),
-            to_device(self.points, device),
-            to_device(self.weights, device),
-            to_device(self.depth, device),
-            to_device(self.opacity, device),
-        )
+        return RaySamples(*(to_device(each, device) for each in vars(self).values()))
 
 
 def join(first: RaySamples, second: RaySamples) -> RaySamples:
@@ -194,7 +188,7 @@ def trace(
         origins: `[R, 3]`, world.
         directions: `[R, 3]`, world.
         jitter: offset of the first sample in steps, in [0, 1), `[R]` or one for all.
-        most: at least `most_steps` of these rays, if that is known; to find out takes a wait.
+        most: at least the steps of the longest ray, if that is known; to find out takes a wait.
 
     Returns:
         points `[N, 3]`, grid coordinates; how many steps along its ray each lies, `[N]`; offsets
@@ -203,7 +197,7 @@ def trace(
     config, mask = field.config, field.occupancy
     paths = make_paths(field.space, config.grid, config.step_voxels, origins, directions)
     if most is None:
-        most = int(_longest(paths)) if len(origins) else 0
+        most = longest([paths]) if len(origins) else 0
     steps = torch.arange(most, dtype=origins.dtype, device=origins.device)
     steps = steps + (jitter[:, None] if isinstance(jitter, Tensor) else jitter)
     steps = steps.expand(len(origins), -1)
@@ -223,20 +217,6 @@ def trace(
     )
     along = steps.reshape(-1).index_select(0, found)
     return points, along, _offsets(occupied.sum(dim=1))
-
-
-def most_steps(field: Field, rays: Iterable[tuple[Tensor, Tensor]]) -> int:
-    """Return how many steps the longest of all rays has.
-
-    Args:
-        field: its space, grid and step are used.
-        rays: parts of them, origins and directions `[R, 3]`, world.
-    """
-    config = field.config
-    found = [
-        _longest(make_paths(config.space, config.grid, config.step_voxels, *part)) for part in rays
-    ]
-    return int(torch.stack(found).max())
 
 
 def sample_weights(optical_depth: Tensor, offsets: Tensor) -> Tensor:
@@ -304,10 +284,6 @@ def ray_of_sample(offsets: Tensor, total: int) -> Tensor:
     """Return the ray number of each of `total` samples, int64 `[N]`."""
     rays = torch.arange(len(offsets) - 1, device=offsets.device)
     return torch.repeat_interleave(rays, offsets.diff(), output_size=total)
-
-
-def _longest(paths: Paths) -> Tensor:
-    return paths.counts.max().ceil()
 
 
 def _march_chunks(

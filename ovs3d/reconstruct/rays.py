@@ -36,7 +36,9 @@ class RayPool:
     def rays(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Return origins and directions of all rays, a view at a time."""
         per_view = len(self) // len(self.origins)
-        for origin, directions in zip(self.origins, torch.split(self.directions, per_view), strict=True):
+        for origin, directions in zip(
+            self.origins, torch.split(self.directions, per_view), strict=True
+        ):
             yield origin.expand_as(directions), directions
 
 
@@ -69,7 +71,7 @@ class BatchSampler:
     Args:
         count: number of rays.
         batch: rays a batch.
-        generator: on the device that the numbers shall be on.
+        generator: of the device that the numbers shall be on.
     """
 
     def __init__(self, count: int, batch: int, generator: torch.Generator) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ovs3d.device import adam, make_generator
+from ovs3d.device import adam, make_generator, to_device
 from ovs3d.errors import PosesError
 from ovs3d.field.model import Field, FieldConfig
-from ovs3d.field.render import RaySamples, composite, keep, most_steps, sample_weights, shade, trace
+from ovs3d.field.paths import longest, make_paths
+from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
 from ovs3d.params import ReconstructParams
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
@@ -109,7 +110,9 @@ class Trainer:
     def __init__(self, pool: RayPool, space: Space, params: ReconstructParams, seed: int) -> None:
         self.pool = pool
         self.params = params
-        self.generator = make_generator(seed, pool.directions.device)
+        self.device = pool.directions.device
+        # Of the CPU on every device, which so draws the same.
+        self.generator = make_generator(seed, torch.device("cpu"))
         self.sampler = BatchSampler(len(pool), params.batch, self.generator)
         config = FieldConfig(
             space=space,
@@ -122,7 +125,7 @@ class Trainer:
             opacity_threshold=params.opacity_threshold,
             shading=params.shading,
         )
-        self.field = Field(config, self.generator)
+        self.field = Field(config, self.generator).to(self.device)
         self.optimizer = self._new_optimizer()
         # Densities by which samples are left out; some iterations old.
         self._table: Tensor | None = None
@@ -136,7 +139,7 @@ class Trainer:
         if self._table is None or step % _TABLE_EVERY == 0:
             with torch.no_grad():
                 self._table = self.field.density_table()
-        origins, directions, target = self.pool.batch(self.sampler.next())
+        origins, directions, target = self.pool.batch(to_device(self.sampler.next(), self.device))
         color, spread = self._render(origins, directions)
         error = (color - target).square().mean()
         loss = error + distortion_weight(self.params, step) * spread
@@ -162,8 +165,7 @@ class Trainer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a state."""
-        device = self.pool.directions.device
-        self.field = Field(FieldConfig.from_dict(state["config"]), device=device)
+        self.field = Field(FieldConfig.from_dict(state["config"]), device=self.device)
         self.field.load_state_dict(state["field"])
         self.field.occupancy = state["occupancy"]
         self._table, self._most_steps = state["table"], None
@@ -174,11 +176,14 @@ class Trainer:
 
     def _render(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Render rays on a random background; return colours and the distortion term."""
-        field, params, device = self.field, self.params, origins.device
-        jitter = torch.rand(len(origins), generator=self.generator, device=device)
-        background = torch.rand(len(origins), 3, generator=self.generator, device=device)
+        field, params = self.field, self.params
+        jitter, background = (
+            to_device(torch.rand(size, generator=self.generator), self.device)
+            for size in ((len(origins),), (len(origins), 3))
+        )
         if self._most_steps is None:
-            self._most_steps = most_steps(field, self.pool.rays())
+            grid = (field.space, field.config.grid, field.config.step_voxels)
+            self._most_steps = longest(make_paths(*grid, *rays) for rays in self.pool.rays())
         traced = trace(field, origins, directions, jitter, self._most_steps)
         points, steps, offsets = self._visible(traced)
         weights = sample_weights(field.optical_depth(points), offsets)
