@@ -13,7 +13,7 @@ from benchmarks.synthetic import Scene, make_distiller
 from ovs3d.device import adam, make_generator
 from ovs3d.distill.bank import PixelBank
 from ovs3d.distill.model import Segmentation
-from ovs3d.params import DistillParams
+from ovs3d.distill.params import DistillParams
 from ovs3d.spill import Drawn
 
 PHASES = ("first", "joint")

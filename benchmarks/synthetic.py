@@ -13,14 +13,15 @@ from ovs3d.device import make_generator
 from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
 from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
 from ovs3d.distill.model import Segmentation, new_segmentation
+from ovs3d.distill.params import DistillParams
 from ovs3d.distill.targets import Targets
 from ovs3d.distill.train import Distiller
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice, windows
 from ovs3d.field.model import Field, FieldConfig
-from ovs3d.params import DistillParams, Shading
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.fit_space import choose_space
+from ovs3d.sections import Shading
 from ovs3d.spill import Spill
 
 _EMPTY, _SOLID = -12.0, 17.0

@@ -1,7 +1,9 @@
 """Errors that a user can act on: each message says what is wrong, where, and what to do."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ovs3d.files import no_space_left
 
@@ -41,6 +43,15 @@ def one_line(error: BaseException, limit: int = 240) -> str:
     """Return an error's message on one line, cut to `limit` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(name: str, known: Iterable[Any]) -> str:
+    """Return what to add to a message about an unknown name: the nearest one, or all that are."""
+    names = [str(key) for key in known]
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.45)
+    if matches:
+        return f"; did you mean '{matches[0]}'?"
+    return f"; known: {', '.join(names)}" if names else ""
 
 
 def guarded(program: str, work: Callable[[], int | None]) -> int:

@@ -1,33 +1,31 @@
-"""Typed parameters: `params.yaml` is the only source of numbers; this says what they must be."""
+"""The parameters of `params.yaml`, put together from the sections of all rooms, and checked.
 
-import difflib
+`params.yaml` is the only source of numbers; the sections say what they must be.
+"""
+
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ovs3d.errors import ParamsError
+from ovs3d.apps.params import RenderParams
+from ovs3d.distill.params import DistillParams
+from ovs3d.errors import ParamsError, did_you_mean
+from ovs3d.evaluation.params import EvaluateParams
+from ovs3d.features.clip_params import ClipFeaturesParams
+from ovs3d.features.dino_params import DinoFeaturesParams
+from ovs3d.reconstruct.params import ReconstructParams
+from ovs3d.scene.params import PosesParams
+from ovs3d.sections import Device, PositiveFloat, Section, Split, override
 
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
 Views = tuple[Annotated[int, Field(ge=0)], ...]
 """Indices of photos, sorted by name."""
-Ranks = tuple[PositiveInt, PositiveInt, PositiveInt]
-Device = Literal["auto", "cpu", "cuda"]
-Split = Literal["held_out", "paper"]
-CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
-"""COLMAP's names of the camera models that can be turned into rays, whatever their parameters."""
-Matching = Literal["auto", "exhaustive", "sequential"]
 MemoryBudget = Literal["auto"] | PositiveFloat
 """In 10^9 bytes."""
-Shading = Literal["sample", "ray"]
-SectionType = TypeVar("SectionType", bound="Section")
+SectionType = TypeVar("SectionType", bound=Section)
 _KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -37,177 +35,6 @@ _KINDS = {
     "model": "a section of keys",
 }
 """First word of pydantic's name of an error -> what it wants."""
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class PosesParams(Section):
-    """Structure from motion with COLMAP."""
-
-    camera_model: CameraModel
-    matching: Matching
-    """`auto`: all pairs of few photos; of many, neighbours and those that look alike."""
-    max_features: PositiveInt
-    """SIFT points per photo."""
-    first_octave: Annotated[int, Field(ge=-1, le=2)]
-    """Finest scale of SIFT: 0 is the photo, -1 twice its size."""
-    max_image_size: PositiveInt
-    """Pixels of the longer side that SIFT sees at most."""
-    min_registered: Share
-    """Share of the photos that must get a pose."""
-
-
-class ClipFeaturesParams(Section):
-    """Algorithm 1: hierarchical windows and the encoder that embeds them."""
-
-    model: str
-    """open_clip model name, or the path of a model config file."""
-    weights: str
-    """open_clip pretrained tag, the path of a weights file, or both: TAG@FILE."""
-    downscale: PositiveInt
-    window_divisors: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
-    strides_per_window: PositiveFloat
-    crop_from: Literal["photo", "working"]
-    views: Share
-    """Of the training views; at 1 test photos get features too."""
-    batch: PositiveInt
-
-
-class DinoFeaturesParams(Section):
-    """One forward pass per view of a self-supervised ViT."""
-
-    model: str
-    """timm model name, or the path of a file with its arguments."""
-    weights: str
-    """`pretrained`, or a weights file."""
-    downscale: PositiveFloat
-    layer: int | None
-    """From 0, or from -1 backwards; None: the last."""
-    final_norm: bool
-
-
-class ReconstructParams(Section):
-    """The radiance field (TensoRF VM decomposition) and its training."""
-
-    space: Literal["auto", "ndc", "bounded", "contracted"]
-    downscale: PositiveInt
-    iterations: PositiveInt
-    batch: PositiveInt
-    density_ranks: Ranks
-    appearance_ranks: Ranks
-    appearance_dim: PositiveInt
-    rgb_hidden: PositiveInt
-    shading: Shading
-    """What the colour head sees: the appearance vector of each sample, or their mean on a ray."""
-    voxels_start: PositiveInt
-    voxels_end: PositiveInt
-    upsample_at: tuple[PositiveInt, ...]
-    """Iterations at which the grid grows, evenly in log space, to `voxels_end`."""
-    occupancy_at: tuple[PositiveInt, ...]
-    """Iterations at which the occupancy grid is recomputed."""
-    step_voxels: PositiveFloat
-    lr_volumes: PositiveFloat
-    lr_heads: PositiveFloat
-    lr_decay: Share
-    tv_density: Weight
-    tv_appearance: Weight
-    distortion: Weight
-    """Weight of the term that gathers a ray's samples in one place (Mip-NeRF 360, Eq. 15)."""
-    opacity_threshold: Weight
-    weight_threshold: Weight
-
-
-class LossWeights(Section):
-    """Weights of the supervision terms (Eq. 3) and of RDA (Eq. 8)."""
-
-    color: Weight
-    feature: Weight
-    rda: Weight
-
-
-class RelevancyParams(Section):
-    """How the target of RDA is made from the cosines of labels and pixel features."""
-
-    normalise: Literal["scene", "view"]
-    """`view`: each label stretched to [0, 1] over a view (Eq. 7); `scene`: in `ScoreUnits`."""
-    bias: Annotated[float, Field(ge=0, le=1)]
-    """Share of a label's score in the background that it loses; for `scene` only."""
-    sharpness: PositiveFloat
-    consensus: PositiveFloat | None
-    scale_sharpness: Weight | None
-    """Factor of a label's peaks before the softmax that weights its scales; None: as in Eq. 8."""
-    guide_radius: PositiveFloat | None
-    """Of the guided filter, in sides of the smallest window; None: no filter."""
-    guide_epsilon: PositiveFloat
-    """Variance of the colours, in [0, 1], below which they have no outline."""
-
-    @model_validator(mode="after")
-    def _guide_needs_one_target(self) -> "RelevancyParams":
-        if self.guide_radius is not None and self.scale_sharpness is None:
-            raise ValueError("guide_radius needs scale_sharpness: it filters one target per pixel")
-        return self
-
-
-class FdaParams(Section):
-    """Feature-Distribution Alignment (Eq. 9-14)."""
-
-    positive: Weight
-    negative: Weight
-    temperature: PositiveFloat
-    """Of the softmax over labels; with `units: scene` in deviations of the logits."""
-    offset: Annotated[float, Field(ge=-1, le=3)]
-    """Cosine that neither attracts nor repels; with `units: scene` in deviations from the mean."""
-    disagreement: PositiveFloat | None
-    balance: bool
-    divergence: Literal["js", "kl"]
-
-
-class DistillParams(Section):
-    """Distillation of CLIP and DINO into the field."""
-
-    downscale: PositiveInt
-    iterations: PositiveInt
-    joint_after: Annotated[int, Field(ge=0)]
-    mass_kept: Share
-    """Of every ray the fewest samples that hold this share of its weight are baked."""
-    batch: PositiveInt
-    patches: PositiveInt
-    patch_tokens: PositiveInt
-    head_hidden: PositiveInt
-    lr_volumes: PositiveFloat
-    lr_heads: PositiveFloat
-    lr_volumes_joint: PositiveFloat
-    lr_heads_joint: PositiveFloat
-    lr_decay: Share
-    templates: Annotated[tuple[str, ...], Field(min_length=1)]
-    window_sigma: PositiveFloat | None
-    """Of a Gaussian around a window's centre, in its sides; None: plain mean (Algorithm 1)."""
-    selection: Literal["learned", "mean"] | Annotated[int, Field(ge=0)]
-    """How scales are combined; an index keeps that scale alone."""
-    units: Literal["scene", "none"]
-    """`scene`: by mean and spread over the scene, see `calibration`; `none`: as they are."""
-    losses: LossWeights
-    relevancy: RelevancyParams
-    fda: FdaParams
-
-
-class EvaluateParams(Section):
-    """Scoring of rendered views."""
-
-    downscale: PositiveInt
-
-
-class RenderParams(Section):
-    """Fly-through video, labelled point cloud, label maps."""
-
-    downscale: PositiveInt
-    frames: PositiveInt
-    fps: PositiveInt
-    points: PositiveInt
 
 
 class Preset(Section):
@@ -301,7 +128,7 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
         )
     load_preset(path, entry.preset)
     merged = {
-        name: _merge(document[entry.preset][name], getattr(entry, name))
+        name: override(document[entry.preset][name], getattr(entry, name))
         for name in Preset.model_fields
     }
     shared = {key: document[key] for key in _SHARED_KEYS if key in document}
@@ -348,14 +175,6 @@ def _scenes(document: dict[str, Any], path: Path) -> dict[str, Any]:
     return scenes
 
 
-def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in override.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merge(base[key], value) if nested else value
-    return merged
-
-
 def _validate(section: type[SectionType], values: Any, where: str) -> SectionType:
     try:
         return section.model_validate(values)
@@ -399,12 +218,3 @@ def _known_keys(section: type[Section], location: tuple[int | str, ...]) -> list
         if isinstance(annotation, type) and issubclass(annotation, Section):
             section = annotation
     return list(section.model_fields)
-
-
-def did_you_mean(name: str, known: Iterable[Any]) -> str:
-    """Return what to add to a message about an unknown name: the nearest one, or all that are."""
-    names = [str(key) for key in known]
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.45)
-    if matches:
-        return f"; did you mean '{matches[0]}'?"
-    return f"; known: {', '.join(names)}" if names else ""

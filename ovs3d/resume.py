@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ovs3d.files import atomic_path, digest, remove_abandoned
+from ovs3d.files import atomic_path, remove_abandoned
 
 _SECONDS_BETWEEN = 15.0
 _MOST_TIME_SHARE = 0.05
@@ -40,16 +40,17 @@ class Checkpoint:
     begins anew, so that results never depend on what lies around.
     """
 
-    def __init__(self, path: Path, made_from: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, code: Mapping[str, str], made_from: Mapping[str, Any]) -> None:
         """Name the file and everything that the training depends on.
 
         Args:
             path: of the file; what stands there is neither read nor removed yet.
-            made_from: JSON values: digests of the inputs, parameters, seed, device. The code of
-                the library and the version of torch are added.
+            code: of the training, as `ovs3d.identity.code_of` returns it.
+            made_from: JSON values: digests of the inputs, parameters, seed, device. The version of
+                torch is added.
         """
         self._path = path
-        everything = {**made_from, "code": _package_digest(), "torch": torch.__version__}
+        everything = {**made_from, "code": code, "torch": torch.__version__}
         self._fingerprint = hashlib.sha256(json.dumps(everything, sort_keys=True).encode())
         self._saved = time.monotonic()
         self._pause = _SECONDS_BETWEEN
@@ -91,11 +92,3 @@ class Checkpoint:
         """Remove the state; to be called once the outputs are in place."""
         self._path.unlink(missing_ok=True)
         remove_abandoned(self._path)
-
-
-def _package_digest() -> str:
-    """Return the SHA-256 over all source files of this package."""
-    folder = Path(__file__).parent
-    files = sorted(folder.rglob("*.py"))
-    lines = [f"{file.relative_to(folder).as_posix()} {digest(file)}" for file in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

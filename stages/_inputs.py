@@ -5,7 +5,8 @@ import argparse
 from ovs3d.device import resolve_device
 from ovs3d.distill.bank import DistillInputs
 from ovs3d.features.clip import load_clip
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.params import SceneParams
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos

@@ -7,7 +7,7 @@ from ovs3d.device import keep_freed_memory, resolve_device
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract_dino import extract_dino
 from ovs3d.features.pictures import save_token_picture
-from ovs3d.features.store import TokenStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.scene.dataset import open_photos

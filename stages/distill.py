@@ -8,11 +8,14 @@ from ovs3d.distill.model import save_segmentation
 from ovs3d.distill.train import distill
 from ovs3d.field.checkpoint import load_field
 from ovs3d.files import digest, write_csv
+from ovs3d.identity import code_of
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.resume import Checkpoint
 from stages._inputs import gather_inputs
 from stages._run import run
+
+_CODE = code_of(__file__)
 
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
@@ -30,7 +33,7 @@ def train(inputs: DistillInputs, arguments: argparse.Namespace, params: ScenePar
         "features": [inputs.clip.fingerprint, inputs.dino.fingerprint, inputs.text.tolist()],
         "params": [own.model_dump(mode="json"), inputs.labels, views, params.seed, device.type],
     }
-    checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
+    checkpoint = Checkpoint(arguments.out / "unfinished.pt", _CODE, made_from)
     field = load_field(field_file, device)
     model, history, dropped = distill(field, inputs, own, params.seed, checkpoint)
     save_segmentation(arguments.out / "segmentation.safetensors", model)

@@ -7,6 +7,7 @@ from ovs3d.device import keep_freed_memory, resolve_device
 from ovs3d.evaluation.heldout import score_field
 from ovs3d.field.checkpoint import save_field
 from ovs3d.files import digest, write_csv, write_json
+from ovs3d.identity import code_of
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.reconstruct.train import train_field
@@ -16,6 +17,8 @@ from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos
 from ovs3d.scene.views import split_views
 from stages._run import run
+
+_CODE = code_of(__file__)
 
 
 def main(arguments: argparse.Namespace, params: SceneParams) -> None:
@@ -34,11 +37,9 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         "scene": [views.train, bounds, params.seed, device.type],
         "params": own.model_dump(mode="json"),
     }
-    checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
+    checkpoint = Checkpoint(arguments.out / "unfinished.pt", _CODE, made_from)
     field, history = train_field(photos, cameras, views.train, own, params.seed, device, checkpoint)
-    metrics = score_field(
-        field, photos, cameras, views.scored, own.downscale, arguments.out / "views"
-    )
+    metrics = score_field(field, photos, cameras, views.scored, own.downscale)
     save_field(arguments.out / "field.safetensors", field)
     write_csv(arguments.out / "loss.csv", history)
     write_json(arguments.out / "metrics.json", metrics)

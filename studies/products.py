@@ -1,7 +1,7 @@
 """Outputs of the pipeline's stages, made once and shared by all rows that need the same.
 
-Every folder is named after what it is made from: parameters, photos, seed and the stage's code as
-`dvc.yaml` lists it. What a kill leaves unfinished is continued by the stage itself.
+Every folder is named after what it is made from: parameters, photos, seed and the stage's code.
+What a kill leaves unfinished is continued by the stage itself.
 """
 
 import argparse
@@ -15,14 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ovs3d.files import digest
+from ovs3d.identity import ROOT, code_of
 from ovs3d.params import SceneParams
 from ovs3d.scene.given_poses import FOLDER as GIVEN_POSES
 from studies.scenes import Scene
 
-_DAG = Path("dvc.yaml")
 _KEY_DIGITS = 12
 
 
@@ -102,10 +100,8 @@ def key_of(content: Any) -> str:
 @cache
 def code_digest(stages: tuple[str, ...], files: tuple[Path, ...] = ()) -> str:
     """Return a digest of the code of some stages and of further source files."""
-    listed = yaml.safe_load(_DAG.read_text())["stages"]
-    entries = (listed[stage].get("do", listed[stage]) for stage in stages)
-    code = {Path(dep) for entry in entries for dep in entry["deps"] if dep.endswith(".py")}
-    return key_of(digests(sorted(code | set(files))))
+    scripts = [ROOT / "stages" / f"{stage}.py" for stage in stages]
+    return key_of([code_of(str(file)) for file in [*scripts, *files]])
 
 
 @contextmanager

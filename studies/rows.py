@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ovs3d.distill.bank import DistillInputs
-from ovs3d.errors import ParamsError
-from ovs3d.params import did_you_mean
+from ovs3d.errors import ParamsError, did_you_mean
 from studies import distilled, oracle, statistics, words
 from studies.baselines import clip_2d, ffd, lerf, lifting, semantic
 from studies.case import Case, LabelMaps

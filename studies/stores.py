@@ -10,7 +10,8 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.features.view_store import ViewStore, open_array
 
 Rewrite = Callable[[int, Tensor], Tensor]

@@ -82,7 +82,7 @@ def test_other_labels_rerun_distillation_and_what_follows(project: Path) -> None
 
 def test_an_edit_to_a_loss_never_extracts_features_again(project: Path) -> None:
     loss = project / "ovs3d" / "distill" / "losses.py"
-    loss.write_text(loss.read_text() + "\n# edited\n")
+    loss.write_text(loss.read_text() + "\n_EDITED = 1\n")
     rerun = stages_run(run(project, "dvc", "repro"))
     assert f"distill@{SCENE}" in rerun
     assert not [
@@ -90,3 +90,12 @@ def test_an_edit_to_a_loss_never_extracts_features_again(project: Path) -> None:
         for name in rerun
         if name.split("@")[0] not in ("distill", "evaluate", "render", "summarize")
     ]
+
+
+def test_words_and_bars_make_nothing_anew(project: Path) -> None:
+    for name in ("scene/dataset.py", "field/vm.py", "reconstruct/train.py", "progress.py"):
+        file = project / "ovs3d" / name
+        text = file.read_text().replace('progress("', 'progress("my ')
+        assert '"""' in text
+        file.write_text(text.replace('"""', '"""My ', 1) + "\n# edited\n")
+    assert stages_run(run(project, "dvc", "repro")) == []

@@ -9,6 +9,7 @@ from ovs3d.resume import Checkpoint
 from tests.damage import flip_bit
 
 CPU = torch.device("cpu")
+CODE = {"a.py": "3c"}
 
 
 def test_a_saved_state_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -19,8 +20,8 @@ def test_a_saved_state_comes_back_as_it_was(tmp_path: Path) -> None:
         "grid": (4, 5, 6),
         "history": [{"step": 50, "loss": 0.1}],
     }
-    Checkpoint(tmp_path / "unfinished.pt", {"seed": 0}).save(state)
-    loaded = Checkpoint(tmp_path / "unfinished.pt", {"seed": 0}).load(CPU)
+    Checkpoint(tmp_path / "unfinished.pt", CODE, {"seed": 0}).save(state)
+    loaded = Checkpoint(tmp_path / "unfinished.pt", CODE, {"seed": 0}).load(CPU)
     assert loaded is not None
     assert torch.equal(loaded["weights"], state["weights"])
     assert torch.equal(loaded["generator"], state["generator"])
@@ -30,18 +31,15 @@ def test_a_saved_state_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_state_made_from_something_else_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "unfinished.pt"
-    Checkpoint(path, {"seed": 0}).save({"step": 3})
-    assert Checkpoint(path, {"seed": 1}).load(CPU) is None
-    assert Checkpoint(path, {"seed": 0}).load(CPU) == {"step": 3}
+    Checkpoint(path, CODE, {"seed": 0}).save({"step": 3})
+    assert Checkpoint(path, CODE, {"seed": 1}).load(CPU) is None
+    assert Checkpoint(path, CODE, {"seed": 0}).load(CPU) == {"step": 3}
 
 
-def test_a_state_of_other_code_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_state_of_other_code_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "unfinished.pt"
-    Checkpoint(path, {"seed": 0}).save({"step": 3})
-    monkeypatch.setattr(resume, "_package_digest", lambda: "another version")
-    assert Checkpoint(path, {"seed": 0}).load(CPU) is None
+    Checkpoint(path, CODE, {"seed": 0}).save({"step": 3})
+    assert Checkpoint(path, {"a.py": "9f"}, {"seed": 0}).load(CPU) is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +54,7 @@ def test_a_state_of_other_code_is_passed_over(
 )
 def test_a_damaged_state_is_passed_over(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     path = tmp_path / "unfinished.pt"
-    checkpoint = Checkpoint(path, {"seed": 0})
+    checkpoint = Checkpoint(path, CODE, {"seed": 0})
     checkpoint.save({"values": torch.arange(1000.0)})
     damage(path)
     assert checkpoint.load(CPU) is None
@@ -64,7 +62,7 @@ def test_a_damaged_state_is_passed_over(tmp_path: Path, damage: Callable[[Path],
 
 def test_a_changed_bit_never_comes_back_as_another_state(tmp_path: Path) -> None:
     path = tmp_path / "unfinished.pt"
-    checkpoint = Checkpoint(path, {"seed": 0})
+    checkpoint = Checkpoint(path, CODE, {"seed": 0})
     values = torch.arange(300.0)
     checkpoint.save({"values": values})
     good = path.read_bytes()
@@ -84,7 +82,7 @@ def test_saving_is_due_after_a_pause_that_grows_with_what_saving_costs(
 ) -> None:
     now = 100.0
     monkeypatch.setattr(resume.time, "monotonic", lambda: now)
-    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {})
+    checkpoint = Checkpoint(tmp_path / "unfinished.pt", CODE, {})
     assert not checkpoint.due
     now += 15
     assert checkpoint.due
@@ -102,7 +100,7 @@ def test_saving_is_due_after_a_pause_that_grows_with_what_saving_costs(
 
 
 def test_removing_leaves_nothing(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {})
+    checkpoint = Checkpoint(tmp_path / "unfinished.pt", CODE, {})
     checkpoint.save({"step": 1})
     checkpoint.remove()
     checkpoint.remove()

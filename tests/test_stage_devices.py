@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 
 from ovs3d.apps.export import export_scene
 from ovs3d.apps.labels import try_labels
+from ovs3d.apps.params import RenderParams
 from ovs3d.distill.model import Segmentation, load_segmentation, save_segmentation
 from ovs3d.distill.train import distill
 from ovs3d.evaluation.heldout import score_field
@@ -23,7 +24,6 @@ from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.field import render
 from ovs3d.field.checkpoint import load_field, save_field
-from ovs3d.params import RenderParams
 from tests.devices import elsewhere
 from tests.distill.params import distill_params
 from tests.features.stores import DIM, VIEWS
@@ -86,7 +86,7 @@ def test_held_out_views_are_scored_elsewhere(world: World, tmp_path: Path) -> No
 
     def score(device: torch.device) -> dict[str, Any]:
         loaded = load_field(tmp_path / "field.safetensors", device)
-        return score_field(loaded, world.photos, world.scene.cameras, HELD_OUT, 2, tmp_path / "v")
+        return score_field(loaded, world.photos, world.scene.cameras, HELD_OUT, 2)
 
     expected = score(CPU)
     with elsewhere() as device:

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from ovs3d.errors import SceneError
 from ovs3d.files import no_space_left
 from ovs3d.params import SceneParams
+from stages import code
 from stages._run import run
 
 REPO = Path(__file__).parent.parent
@@ -72,6 +74,31 @@ def test_interrupt_during_the_imports_leaves_no_traceback(tmp_path: Path) -> Non
     )
     assert ended.returncode == -signal.SIGINT
     assert ended.stderr == ""
+
+
+def test_other_code_than_dvc_compared_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(REPO / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "poses@demo")
+    calls: list[str] = []
+
+    def poses() -> int:
+        return run(lambda *_: calls.append("poses"), None, (), argv=("demo",))
+
+    assert code.main(["demo", "data/code/demo"]) == 0
+    assert poses() == 0
+    written = tmp_path / "data/code/demo/poses.txt"
+    written.write_text(written.read_text().replace("ovs3d/scene/cameras.py", "ovs3d/scene/old.py"))
+    assert poses() == 1
+    assert calls == ["poses"]
+    message = capsys.readouterr().err
+    assert "is not what data/code/demo/poses.txt says" in message
+    assert message.endswith("repeat `dvc repro poses@demo`\n")
+    # By hand, without DVC, there is nothing to record.
+    monkeypatch.delenv("DVC_STAGE")
+    assert poses() == 0
 
 
 def test_defect_of_the_program_keeps_its_traceback() -> None:

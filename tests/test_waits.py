@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from ovs3d.distill.params import DistillParams
 from ovs3d.distill.train import make_distiller
 from ovs3d.field.checkpoint import load_field, save_field
 from ovs3d.field.render import render_rays
-from ovs3d.params import DistillParams
 from ovs3d.reconstruct.rays import load_rays
 from ovs3d.reconstruct.train import Trainer
 from ovs3d.scene.cameras import pixel_centres

@@ -10,7 +10,8 @@ import torch
 from torch.nn.functional import normalize
 
 from ovs3d.distill.bank import DistillInputs
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.field.model import Field
 from ovs3d.reconstruct.train import train_field
 from ovs3d.scene.dataset import Photos, open_photos

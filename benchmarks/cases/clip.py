@@ -15,11 +15,12 @@ from benchmarks.harness import Benchmark, Sample
 from benchmarks.naive.clip import naive_extraction
 from ovs3d.device import encoder_batch, encoder_workers, resolve_device
 from ovs3d.features.clip import ClipEncoder, load_clip
+from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.extract import in_order
 from ovs3d.features.extract_clip import extract_clip, scene_windows
 from ovs3d.features.store import FeatureStore
 from ovs3d.files import digest
-from ovs3d.params import ClipFeaturesParams, load_scene_params
+from ovs3d.params import load_scene_params
 from ovs3d.scene.dataset import Photos, load_photo, open_photos
 
 SEED = 0

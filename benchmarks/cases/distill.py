@@ -13,8 +13,9 @@ from torch import nn
 from benchmarks.distillation import Inputs, naive, ours
 from benchmarks.harness import Benchmark, kept
 from benchmarks.synthetic import Sizes, make_scene
+from ovs3d.distill.params import DistillParams
 from ovs3d.features.dino import load_dino
-from ovs3d.params import DinoFeaturesParams, DistillParams
+from ovs3d.features.dino_params import DinoFeaturesParams
 
 _PATCH = 8
 """Pixels along the side of a token."""

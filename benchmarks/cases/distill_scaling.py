@@ -13,8 +13,8 @@ from benchmarks.distillation import mean_iteration
 from benchmarks.harness import Sample, timed
 from benchmarks.scaling import Curve
 from benchmarks.synthetic import Scene, Sizes, make_distiller, make_scene
+from ovs3d.distill.params import DistillParams
 from ovs3d.features.windows import lattice
-from ovs3d.params import DistillParams
 
 _BASE = Sizes(photo=(320, 240), views=4)
 _PARAMS = DistillParams.model_validate(

@@ -11,7 +11,7 @@ from torch.nn import functional
 from benchmarks.harness import Benchmark, Sample, kept, timed, timed_with_cpu
 from benchmarks.naive.fda import naive_fda
 from ovs3d.distill.fda import fda_loss
-from ovs3d.params import FdaParams
+from ovs3d.distill.params import FdaParams
 
 PATCHES, TOKENS, LABELS, DIM = 8, 1024, 7, 768
 

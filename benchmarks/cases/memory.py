@@ -29,11 +29,12 @@ from benchmarks.synthetic import Sizes, make_cameras, make_field
 from ovs3d.device import make_generator
 from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
 from ovs3d.distill.model import new_segmentation
+from ovs3d.distill.params import DistillParams
 from ovs3d.distill.train import Distiller
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.features.windows import windows
 from ovs3d.field.model import Field
-from ovs3d.params import DistillParams
 from ovs3d.scene.cameras import Cameras
 from ovs3d.scene.dataset import Photos
 from ovs3d.spill import Spill

@@ -22,6 +22,7 @@ from benchmarks.harness import Benchmark, Sample, timed
 CODE = ("ovs3d", "stages", "dvc.yaml", "params.yaml", ".dvcignore")
 INPUTS = ("data/raw/demo", "data/weights")
 STAGES = (
+    "code",
     "poses",
     "clip_features",
     "dino_features",

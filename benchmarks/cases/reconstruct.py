@@ -19,7 +19,8 @@ from benchmarks.harness import Benchmark, Sample
 from benchmarks.naive.tensorf import Schedule, Tensorf
 from ovs3d.evaluation.quality import psnr
 from ovs3d.field.render import render_rays
-from ovs3d.params import ReconstructParams, load_scene_params
+from ovs3d.params import load_scene_params
+from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
 from ovs3d.reconstruct.train import fit
 from ovs3d.scene.bounds import bounded_by

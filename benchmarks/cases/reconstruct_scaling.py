@@ -6,7 +6,8 @@ import torch
 
 from benchmarks.harness import Sample, timed
 from benchmarks.scaling import Curve
-from ovs3d.params import ReconstructParams, load_scene_params
+from ovs3d.params import load_scene_params
+from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import RayPool
 from ovs3d.reconstruct.train import fit
 from ovs3d.scene.space import Space

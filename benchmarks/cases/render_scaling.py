@@ -10,7 +10,7 @@ import yaml
 from benchmarks.harness import Sample, timed
 from benchmarks.scaling import Curve
 from benchmarks.synthetic import Scene, Sizes, make_scene
-from ovs3d.params import DistillParams
+from ovs3d.distill.params import DistillParams
 
 _BASE = Sizes(photo=(320, 240), views=1)
 

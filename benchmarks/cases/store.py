@@ -14,10 +14,10 @@ from torch.nn.functional import normalize
 from benchmarks.harness import Benchmark, Sample
 from benchmarks.naive.windows import dense_map
 from benchmarks.stores import window_attributes
+from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.extract_clip import scene_windows
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.windows import lattice
-from ovs3d.params import ClipFeaturesParams
 
 WIDTH, HEIGHT, DIM = 504, 378, 512
 DIVISORS, STRIDES = (5.0, 7.0, 10.0), 4.0

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ovs3d.params import FdaParams
+from ovs3d.distill.params import FdaParams
 
 
 def naive_fda(logits: Tensor, tokens: Tensor, params: FdaParams) -> Tensor:

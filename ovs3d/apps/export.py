@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.apps.flight import fly_through, write_video
+from ovs3d.apps.params import RenderParams
 from ovs3d.apps.point_cloud import sample_points, write_point_cloud
 from ovs3d.evaluation.drawing import legend, save_png
 from ovs3d.evaluation.figures import label_entries, overlay
 from ovs3d.evaluation.palette import NO_LABEL_COLOR, UNLABELLED, color_table, label_colors
 from ovs3d.evaluation.segment import SegmentedView, Segmenter, segment_view
 from ovs3d.files import atomic_path, write_json
-from ovs3d.params import RenderParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras
 

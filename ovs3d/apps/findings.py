@@ -16,8 +16,9 @@ from ovs3d.apps.downscales import REAL_PHOTOS, fitting_downscales
 from ovs3d.device import resolve_device
 from ovs3d.errors import Ovs3dError, SceneError
 from ovs3d.features.available import clip_weights, dino_weights
+from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.windows import lattice
-from ovs3d.params import ClipFeaturesParams, Preset, SceneParams
+from ovs3d.params import Preset, SceneParams
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos, open_photos, read_masks
 from ovs3d.scene.given_poses import name_some, read_given

@@ -10,10 +10,11 @@ from rich.table import Table
 from ovs3d.apps.project import PARAMS_FILE
 from ovs3d.apps.recorded import Output, Project, read_lock
 from ovs3d.distill.model import KIND as SEGMENTATION_KIND
-from ovs3d.errors import Ovs3dError, StoreError
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.errors import Ovs3dError, StoreError, did_you_mean
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.field.checkpoint import FIELD_KIND, load_tensors
-from ovs3d.params import Preset, did_you_mean, scene_names
+from ovs3d.params import Preset, scene_names
 from ovs3d.progress import plain_console, progress
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.given_poses import name_some

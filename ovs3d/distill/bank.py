@@ -20,13 +20,14 @@ from ovs3d.distill.calibration import (
     measure_token_units,
     neutral_clip_units,
 )
+from ovs3d.distill.params import DistillParams
 from ovs3d.distill.targets import ScoredPixels, Targets, make_targets
 from ovs3d.errors import SceneError, StoreError
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, composite, march
-from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovs3d.distill.heads import center_texts
-from ovs3d.params import FdaParams, RelevancyParams
+from ovs3d.distill.params import FdaParams, RelevancyParams
 
 _PEAK = 0.002
 """So small a share of the pixels has scores above what counts as a label's peak."""

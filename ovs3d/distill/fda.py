@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ovs3d.params import FdaParams
+from ovs3d.distill.params import FdaParams
 
 _BLOCK_ROWS = 256
 """Rows of pair weights at a time: enough for fast matrix products, few on the wrong half."""

@@ -14,10 +14,10 @@ from torch import Tensor
 from ovs3d.distill.calibration import ScoreUnits, evenly, measure_score_units, neutral_score_units
 from ovs3d.distill.consensus import Consensus
 from ovs3d.distill.guided_filter import guided_filter
+from ovs3d.distill.params import RelevancyParams
 from ovs3d.distill.relevancy import pixel_scores
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.render import RaySamples
-from ovs3d.params import RelevancyParams
 from ovs3d.progress import progress
 from ovs3d.scene.space import Grid
 from ovs3d.spill import Drawn, Row, Spill, take

@@ -18,9 +18,9 @@ from ovs3d.distill.calibration import calibrate_fda
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.losses import color_loss, feature_loss, rda_loss, select_scales
 from ovs3d.distill.model import Appearance, Segmentation, new_segmentation
+from ovs3d.distill.params import DistillParams
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, join
-from ovs3d.params import DistillParams
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
 from ovs3d.spill import Drawn, Spill, take

@@ -40,6 +40,8 @@ from ovs3d.scene.dataset import NO_LABEL
 
 _OVERLAY_OPACITY = 0.65
 _DIMMED = 0.35
+_NEAREST = 1e-3
+"""Depth in world units below which nothing is told apart."""
 _CELL = 56
 """Pixels of a side of a cell of the confusion matrix."""
 
@@ -105,6 +107,25 @@ def comparison(
         entries.append((" or ".join(black), NO_LABEL_COLOR))
     pictures = row(panels)
     return framed(stack([pictures, legend(entries, pictures.width)]))
+
+
+def rendering_figure(
+    photo: NDArray[np.uint8], rendering: NDArray[np.uint8], depth: NDArray[np.float32]
+) -> Image.Image:
+    """Draw photo and rendering [h, w, 3] and inverse depth [h, w] side by side.
+
+    Near is bright; inverse depth shows differences in front as clearly as the NDC grid has them.
+    """
+    inverse = 1 / depth.clip(min=_NEAREST)
+    low, high = np.quantile(inverse, [0.01, 0.99])
+    shade = ((inverse - low) / max(high - low, 1e-6)).clip(0, 1)
+    return row(
+        [
+            panel(photo, "photo"),
+            panel(rendering, "rendering"),
+            panel(viridis(shade), "inverse depth"),
+        ]
+    )
 
 
 def selection_figure(

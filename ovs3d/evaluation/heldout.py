@@ -1,13 +1,9 @@
 """How well a radiance field shows views that it was not trained on."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from ovs3d.evaluation.drawing import panel, row, save_png
-from ovs3d.evaluation.palette import viridis
 from ovs3d.evaluation.quality import psnr, ssim
 from ovs3d.field.model import Field
 from ovs3d.field.render import render_rays
@@ -15,7 +11,6 @@ from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo
 
-_MOST_PICTURES = 3
 _DIGITS = 4
 
 
@@ -25,9 +20,8 @@ def score_field(
     cameras: Cameras,
     views: tuple[int, ...],
     downscale: int,
-    pictures: Path,
 ) -> dict[str, Any]:
-    """Render views, compare them with their photos and draw a few of them.
+    """Render views and compare them with their photos.
 
     Args:
         field: the reconstruction; rays are made on its device.
@@ -35,7 +29,6 @@ def score_field(
         cameras: of the scene; views without a pose are passed over.
         views: photo indices.
         downscale: views are rendered at photo / downscale.
-        pictures: folder for photo | rendering | depth of the first few views.
 
     Returns:
         `psnr` (dB) and `ssim`, means over the views, left out if there is no view; and the same
@@ -45,7 +38,6 @@ def score_field(
     device = field.basis.weight.device
     xy = pixel_centres(photos.width, photos.height, downscale).to(device)
     scores: dict[str, dict[str, float]] = {}
-    pictures.mkdir(parents=True, exist_ok=True)
     with progress("held-out views", len(placed), "views") as advance:
         for view in placed:
             photo = load_photo(photos.paths[view], downscale)
@@ -53,9 +45,6 @@ def score_field(
             color = rendered.color.clamp(0, 1).cpu().view(photo.shape)
             target = photo.float() / 255
             scores[str(view)] = {"psnr": psnr(color, target), "ssim": ssim(color, target)}
-            if len(scores) <= _MOST_PICTURES:
-                depth = rendered.depth.cpu().view(photo.shape[:2])
-                _draw(photo, color, depth, pictures / f"{view:03d}.png")
             advance()
     means = {
         name: round(float(np.mean([score[name] for score in scores.values()])), _DIGITS)
@@ -67,16 +56,3 @@ def score_field(
         for view, score in scores.items()
     }
     return {**means, "per_view": rounded}
-
-
-def _draw(photo: torch.Tensor, color: torch.Tensor, depth: torch.Tensor, path: Path) -> None:
-    # Near is bright; inverse depth shows differences in front as clearly as the NDC grid has them.
-    inverse = 1 / depth.clamp(min=1e-3)
-    low, high = inverse.quantile(0.01), inverse.quantile(0.99)
-    shade = ((inverse - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
-    images = (
-        panel(photo.numpy(), "photo"),
-        panel((color * 255).round().byte().numpy(), "rendering"),
-        panel(viridis(shade.numpy()), "inverse depth"),
-    )
-    save_png(row(images), path)

@@ -2,8 +2,9 @@
 
 `metrics.json` (flat numbers first), `confusion.csv` and `confusion.png` of the views that steer
 choices, `test.json` (like `metrics.json`) of those that are reported, and of all of them
-`overlays/<view>.png` (photo, truth, prediction, wrong pixels) and `selection/<view>.png` (which
-scale each pixel listens to); `logits.png` (every label's score) of one view.
+`overlays/<view>.png` (photo, truth, prediction, wrong pixels), `views/<view>.png` (photo,
+rendering, inverse depth) and `selection/<view>.png` (which scale each pixel listens to);
+`logits.png` (every label's score) of one view.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,8 @@ def evaluate_scene(
             scores[view] = score_view(rendered, photo, masks)
             comparison = figures.comparison(photo, truth, rendered.label_map, model.labels)
             save_png(comparison, out / "overlays" / f"{view:03d}.png")
+            rendering = figures.rendering_figure(photo, rendered.picture, rendered.depth)
+            save_png(rendering, out / "views" / f"{view:03d}.png")
             selection = figures.selection_figure(photo, rendered.selection, scales)
             save_png(selection, out / "selection" / f"{view:03d}.png")
             if view == shown:

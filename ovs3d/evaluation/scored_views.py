@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ovs3d.errors import PosesError, SceneError
-from ovs3d.params import Split
+from ovs3d.sections import Split
 
 _STAND_INS = 5
 """Training views that are scored when a scene holds out none; the paper scores 5 (Sec. A.4)."""

@@ -25,9 +25,9 @@ from ovs3d.errors import ClusterError, Ovs3dError, StoreError, one_line
 from ovs3d.features.extract import Extraction, Filled, Work, fill
 from ovs3d.features.view_store import ViewStore
 from ovs3d.features.weights import tagged_file
-from ovs3d.params import Device
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos
+from ovs3d.sections import Device
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -1,13 +1,11 @@
 """What both feature extractions share: the pipeline of threads, sizes, and the report."""
 
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -19,9 +17,8 @@ from torch import Tensor
 
 from ovs3d.device import encoder_workers
 from ovs3d.errors import ParamsError
+from ovs3d.features.params import EncoderParams
 from ovs3d.features.view_store import ViewStore
-from ovs3d.files import digest
-from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos
 
@@ -51,7 +48,7 @@ class Work(ABC):
     """What is to be extracted: all that a machine needs to know, and small enough to be sent."""
 
     photos: Photos
-    params: ClipFeaturesParams | DinoFeaturesParams
+    params: EncoderParams
 
     title: ClassVar[str]
     """What the progress bar counts."""
@@ -132,19 +129,6 @@ class ExtractReport:
             "dense float32": f"{self.dense_bytes / 1e6:.1f} MB, "
             f"{self.dense_bytes / self.store_bytes:.0f} times as much",
         }
-
-
-def code_digest(*modules: ModuleType) -> str:
-    """Return the SHA-256 of the source of modules, to be called when they are imported.
-
-    A process that lives long would later find files that hold other code than runs in it.
-    """
-    return hashlib.sha256("".join(map(_source_digest, modules)).encode()).hexdigest()
-
-
-@cache
-def _source_digest(module: ModuleType) -> str:
-    return digest(Path(str(module.__file__)))
 
 
 def made_with(code: str, device: torch.device, *packages: ModuleType) -> dict[str, Any]:

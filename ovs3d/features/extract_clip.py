@@ -1,6 +1,5 @@
 """CLIP feature extraction: the windows of a scene's photos, embedded into a store."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,35 +12,34 @@ import timm
 import torch
 from numpy.typing import NDArray
 
-from ovs3d import device as devices
 from ovs3d.device import encoder_batch, to_device
-from ovs3d.features import clip, crops, extract, windows
+from ovs3d.features import clip, windows
+from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract import (
     Extraction,
     ExtractReport,
     Part,
     Work,
-    code_digest,
     extract_here,
     made_with,
     precision_name,
     shrunk_size,
 )
-from ovs3d.features.store import FeatureStore
+from ovs3d.features.window_store import WindowStore
 from ovs3d.files import digest
-from ovs3d.params import ClipFeaturesParams
+from ovs3d.identity import code_digest
 from ovs3d.scene import dataset
 from ovs3d.scene.dataset import Photos
 
-_CODE = code_digest(clip, crops, dataset, devices, extract, windows, sys.modules[__name__])
+_CODE = code_digest(__file__)
 _SEED_WORDS_OF_PHOTO = 4
 """32-bit words of a photo's digest that seed its windows."""
 
 
 @dataclass(frozen=True)
 class ClipWork(Work):
-    """The windows of a scene's photos (Algorithm 1), to be embedded into a `FeatureStore`."""
+    """The windows of a scene's photos (Algorithm 1), to be embedded into a `WindowStore`."""
 
     params: ClipFeaturesParams
     seed: int
@@ -86,10 +84,10 @@ class ClipWork(Work):
                 partial(encoder.encode_windows, photo, part) for part in torch.split(cut, batch)
             ]
 
-        return Extraction(attributes, lambda out: FeatureStore.resume(out, attributes, boxes), load)
+        return Extraction(attributes, lambda out: WindowStore.resume(out, attributes, boxes), load)
 
-    def open(self, out: Path) -> FeatureStore:
-        return FeatureStore(out)
+    def open(self, out: Path) -> WindowStore:
+        return WindowStore(out)
 
 
 def extract_clip(
@@ -101,7 +99,7 @@ def extract_clip(
     cluster: Cluster | None = None,
     train_views: Sequence[int] | None = None,
 ) -> ExtractReport:
-    """Embed the windows of a scene's photos (Algorithm 1) into a `FeatureStore`.
+    """Embed the windows of a scene's photos (Algorithm 1) into a `WindowStore`.
 
     Views that the store at `out` already holds are kept if it was made from the same photos,
     parameters, model and code; the result is the same, byte for byte, as that of an unbroken run.

@@ -1,6 +1,5 @@
 """DINO feature extraction: one pass per photo, tokens into a store."""
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,28 +10,27 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ovs3d import device as devices
 from ovs3d.device import to_device
-from ovs3d.features import dino, extract
+from ovs3d.features import dino
 from ovs3d.features.cluster import Cluster
+from ovs3d.features.dino_params import DinoFeaturesParams
 from ovs3d.features.extract import (
     Extraction,
     ExtractReport,
     Part,
     Work,
-    code_digest,
     extract_here,
     made_with,
     precision_name,
     shrunk_size,
 )
-from ovs3d.features.store import TokenStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.files import digest
-from ovs3d.params import DinoFeaturesParams
+from ovs3d.identity import code_digest
 from ovs3d.scene import dataset
 from ovs3d.scene.dataset import Photos
 
-_CODE = code_digest(dataset, devices, dino, extract, sys.modules[__name__])
+_CODE = code_digest(__file__)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ovs3d.features.store import TokenStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.files import atomic_path
 from ovs3d.scene.dataset import Photos, load_photo
 

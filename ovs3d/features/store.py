@@ -1,77 +1,24 @@
-"""The Zarr stores of window embeddings and DINO tokens."""
+"""Pixel features in the Zarr store of window embeddings."""
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
-import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ovs3d.device import to_device
 from ovs3d.errors import StoreError
-from ovs3d.features.view_store import CHUNK_NAMES, ViewStore, codecs, create_results, open_array
 from ovs3d.features.window_features import WindowFeatures
+from ovs3d.features.window_store import WindowStore
 from ovs3d.features.windows import lattice
 from ovs3d.spill import Spill
 
-_WINDOWS_PER_CHUNK = 512
-_TOKENS_PER_TILE = 16
 
-
-class FeatureStore(ViewStore):
-    """`clip.zarr`: the windows of all scales of every view, and their CLIP embeddings.
-
-    Arrays: `embeddings` [views, M, D] float16 unit vectors; `boxes` [views, M, 4] int16 left,
-    upper, right, lower in working-image pixels. M runs over the windows of the first scale, then
-    the second, ...; the attribute `windows_per_scale` says where one ends.
-
-    Attributes:
-        views: photo indices with features.
-        width: of the working image, in pixels.
-        height: of the working image, in pixels.
-        downscale: photo pixels per working pixel.
-        scales: N_s.
-        dim: D.
-        encoder_digest: of the CLIP model that made the embeddings.
-        fingerprint: of everything that the store was made from.
-    """
-
-    _STAGE = "clip_features"
-    _ARRAY = "embeddings"
-
-    @classmethod
-    def resume(
-        cls, path: Path, attributes: Mapping[str, Any], boxes: NDArray[np.int16]
-    ) -> "FeatureStore":
-        """Continue the store at `path`, or start it over if it was made from something else.
-
-        Args:
-            path: of the group.
-            attributes: JSON values: `views`, `dim`, `encoder_digest`, `size` (width and height
-                of the working image), `downscale`, `window_divisors`, `strides_per_window`,
-                `windows_per_scale`, and whatever else the embeddings depend on.
-            boxes: [views, M, 4].
-        """
-
-        def build(group: zarr.Group) -> None:
-            views, windows, _ = boxes.shape
-            create_results(
-                group, cls._ARRAY, (views, windows, attributes["dim"]), (_WINDOWS_PER_CHUNK,)
-            )
-            group.create_array(
-                "boxes",
-                data=boxes,
-                chunks=boxes.shape,
-                compressors=codecs(boxes.dtype),
-                chunk_key_encoding=CHUNK_NAMES,
-                dimension_names=("view", "window", "side"),
-            )
-
-        return cls._resume(path, attributes, build)
+class FeatureStore(WindowStore):
+    """`clip.zarr`, whose windows are gathered as features of pixels."""
 
     def made_by(self, encoder_digest: str) -> Self:
         """Return the store itself, unless its embeddings cannot be compared with a model's texts.
@@ -148,66 +95,3 @@ class FeatureStore(ViewStore):
             [N, N_s, D] float32: means of the windows that cover a pixel, not normalised.
         """
         return self.load([view], ys.device).gather(torch.full_like(ys, view), ys, xs)
-
-    def _read_attributes(self, group: zarr.Group) -> None:
-        self.width, self.height = self.attributes["size"]
-        self.downscale: int = self.attributes["downscale"]
-        self._divisors: list[float] = self.attributes["window_divisors"]
-        self._strides: float = self.attributes["strides_per_window"]
-        self.scales = len(self._divisors)
-        try:
-            self._boxes: NDArray[np.int16] = np.asarray(open_array(group, "boxes")[:])
-        except RuntimeError as error:
-            raise ValueError(f"boxes: {error}") from None
-
-
-class TokenStore(ViewStore):
-    """`dino.zarr`: the DINO tokens of every view.
-
-    Array: `tokens` [views, h, w, D] float16, chunked in tiles. The centre of token (i, j) is at
-    ((j + 0.5) * patch * downscale, (i + 0.5) * patch * downscale) in photo pixels (x, y).
-
-    Attributes:
-        views: photo indices with tokens.
-        grid: h and w.
-        dim: D.
-        patch: side of a patch in pixels of the downscaled photo.
-        downscale: photo pixels per pixel of the downscaled photo.
-        encoder_digest: of the DINO model that made the tokens.
-        fingerprint: of everything that the store was made from.
-    """
-
-    _STAGE = "dino_features"
-    _ARRAY = "tokens"
-
-    @classmethod
-    def resume(cls, path: Path, attributes: Mapping[str, Any]) -> "TokenStore":
-        """Continue the store at `path`, or start it over if it was made from something else.
-
-        Args:
-            path: of the group.
-            attributes: JSON values: `views`, `dim`, `encoder_digest`, `grid`, `patch`,
-                `downscale`, and whatever else the tokens depend on.
-        """
-
-        def build(group: zarr.Group) -> None:
-            height, width = attributes["grid"]
-            shape = (len(attributes["views"]), height, width, attributes["dim"])
-            create_results(group, cls._ARRAY, shape, (_TOKENS_PER_TILE, _TOKENS_PER_TILE))
-
-        return cls._resume(path, attributes, build)
-
-    def load(self, views: Sequence[int], device: torch.device) -> Tensor:
-        """Return the tokens of some views as [V, h, w, D] float16.
-
-        Raises:
-            StoreError: a view is not in the store or cannot be read.
-        """
-        tokens = np.stack([self._read(view) for view in views])
-        return to_device(torch.from_numpy(tokens), device)
-
-    def _read_attributes(self, group: zarr.Group) -> None:  # noqa: ARG002
-        height, width = self.attributes["grid"]
-        self.grid: tuple[int, int] = (height, width)
-        self.patch: int = self.attributes["patch"]
-        self.downscale: float = self.attributes["downscale"]

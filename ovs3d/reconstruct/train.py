@@ -12,9 +12,9 @@ from ovs3d.errors import PosesError
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.field.paths import longest, make_paths
 from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
-from ovs3d.params import ReconstructParams
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
+from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import Cameras

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ovs3d.errors import PosesError
 from ovs3d.files import write_json
-from ovs3d.params import CameraModel
+from ovs3d.sections import CameraModel
 
 CAMERA_MODELS: tuple[str, ...] = get_args(CameraModel)
 

@@ -19,11 +19,11 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.device import to_device
-from ovs3d.params import Matching, PosesParams
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos, file_format, is_upright, load_photo
 from ovs3d.scene.matching import match_descriptors
 from ovs3d.scene.pairs import photo_pairs
+from ovs3d.scene.params import Matching, PosesParams
 
 # A smaller model than this is no scene.
 _MIN_MODEL = 3

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ovs3d.params import Matching
+from ovs3d.scene.params import Matching
 
 SEQUENTIAL_OVERLAP = 10
 """So many next photos are matched; `sequential` adds those 2^k frames ahead."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ovs3d.errors import PosesError
 from ovs3d.files import atomic_path, write_json
-from ovs3d.params import PosesParams
 from ovs3d.scene.cameras import Cameras, from_colmap_camera, save_cameras
 from ovs3d.scene.colmap import run_colmap, triangulate_points
 from ovs3d.scene.dataset import Photos
@@ -24,6 +23,7 @@ from ovs3d.scene.normalise import (
     unit_scene,
 )
 from ovs3d.scene.overview import draw_overview
+from ovs3d.scene.params import PosesParams
 
 CAMERAS_FILE = "cameras.json"
 OVERVIEW_FILE = "overview.png"

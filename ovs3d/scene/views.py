@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ovs3d.errors import SceneError
-from ovs3d.params import Split
+from ovs3d.sections import Split
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from ovs3d.apps import cli
 from ovs3d.errors import SceneError
-from tests.closure import ROOT, module_file
+from tests.closure import MODULES, ROOT
 
 
 def command(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> None:
@@ -38,7 +38,7 @@ def test_help_lists_the_commands_without_importing_them() -> None:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_has_a_module_and_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert module_file(cli.COMMANDS[name][0]) is not None
+    assert MODULES.module_file(cli.COMMANDS[name][0]) is not None
     with pytest.raises(SystemExit) as ended:
         cli.main([name, "--help"])
     assert ended.value.code == 0

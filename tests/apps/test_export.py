@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from ovs3d.apps.export import export_scene, side_by_side, write_label_map
+from ovs3d.apps.params import RenderParams
 from ovs3d.apps.point_cloud import PointCloud, sample_points, write_point_cloud
 from ovs3d.evaluation.palette import NO_LABEL_COLOR, color_table, label_colors
 from ovs3d.evaluation.segment import segment_view
-from ovs3d.params import RenderParams
 from ovs3d.scene.dataset import NO_LABEL
 from tests.evaluation.oracle import OracleSegmentation, read_folder
 from tests.synthetic import LABELS, SyntheticScene

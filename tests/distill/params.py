@@ -1,6 +1,6 @@
 """Parameters of a distillation that takes a second."""
 
-from ovs3d.params import DistillParams, RelevancyParams
+from ovs3d.distill.params import DistillParams, RelevancyParams
 
 
 def relevancy_params(**changes: object) -> RelevancyParams:

@@ -17,7 +17,7 @@ from ovs3d.distill.calibration import (
 )
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.heads import center_texts
-from ovs3d.params import FdaParams
+from ovs3d.distill.params import FdaParams
 from tests.distill.params import distill_params, relevancy_params
 
 SCENE = relevancy_params(normalise="scene", bias=0.3, sharpness=2.5)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from benchmarks.naive.fda import naive_fda
 from ovs3d.distill import fda
-from ovs3d.params import FdaParams
+from ovs3d.distill.params import FdaParams
 
 
 def make_params(**changes: object) -> FdaParams:

@@ -8,7 +8,7 @@ import torch
 from benchmarks.distillation import draw, gradients, naive_batch
 from benchmarks.naive.distill import naive_terms
 from benchmarks.synthetic import Sizes, make_distiller, make_scene
-from ovs3d.params import Shading
+from ovs3d.sections import Shading
 from tests.distill.params import distill_params
 
 

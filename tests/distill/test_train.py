@@ -16,11 +16,11 @@ from ovs3d.distill.model import (
     new_segmentation,
     save_segmentation,
 )
+from ovs3d.distill.params import DistillParams
 from ovs3d.distill.targets import Targets
 from ovs3d.distill.train import Distiller
 from ovs3d.errors import StoreError
 from ovs3d.field.model import Field, FieldConfig
-from ovs3d.params import DistillParams
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import pixel_centres
 from ovs3d.scene.fit_space import choose_space
@@ -191,7 +191,7 @@ def test_a_killed_distillation_ends_like_an_unbroken_one(
         return step_once(trainer)
 
     monkeypatch.setattr(Distiller, "step", die_once)
-    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {"scene": "synthetic"})
+    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {}, {"scene": "synthetic"})
     with pytest.raises(KeyboardInterrupt):
         train(scene, field, params, checkpoint)
     model, history = train(scene, field, params, checkpoint)

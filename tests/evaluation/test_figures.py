@@ -29,6 +29,18 @@ def test_comparison_marks_exactly_the_wrong_pixels() -> None:
     assert _count(figure, NO_LABEL_COLOR) == 4 * 10 * 160 + 12 * 12
 
 
+def test_rendering_figure_shows_near_things_bright() -> None:
+    depth = np.full((120, 160), 4.0, np.float32)
+    depth[:, :60] = 1.0
+    figure = np.asarray(figures.rendering_figure(PHOTO, PHOTO // 2, depth)).astype(int)
+    # Three panels of 160 pixels, doubled to be readable; titles are above.
+    rows = figure[-200]
+    left, middle, right = rows[:320], rows[-648:-328], rows[-320:]
+    assert (left == 200).all()
+    assert (middle == 100).all()
+    assert (right[:120].sum(axis=-1) > right[120:].sum(axis=-1).max()).all()
+
+
 def test_comparison_names_what_is_black(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
 

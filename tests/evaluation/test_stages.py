@@ -76,10 +76,11 @@ def test_evaluate_keeps_the_scores_of_test_views_apart(
         assert content["protocol"]["views"] == views
         assert content["miou"] > 0.9
     assert "validation views" in capsys.readouterr().out
-    assert sorted(path.name for path in (arguments.out / "overlays").iterdir()) == [
-        "001.png",
-        "004.png",
-    ]
+    for pictures in ("overlays", "views"):
+        assert sorted(path.name for path in (arguments.out / pictures).iterdir()) == [
+            "001.png",
+            "004.png",
+        ]
 
 
 def test_evaluate_refuses_masks_of_trained_views(arguments: argparse.Namespace) -> None:

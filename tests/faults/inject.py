@@ -127,7 +127,9 @@ def _inputs(trial: Trial) -> list[Path]:
     """Return the data files that every run of a stage has to read."""
     body = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][trial.stage]
     deps = [dep.replace("${key}", SCENE) for dep in body.get("do", body)["deps"]]
-    roots = [trial.folder / dep for dep in deps if dep.startswith("data/") and "weights" not in dep]
+    no_data = ("data/weights", "data/code")
+    data = [dep for dep in deps if dep.startswith("data/") and not dep.startswith(no_data)]
+    roots = [trial.folder / dep for dep in data]
     files = [
         path
         for root in roots

@@ -82,7 +82,7 @@ def disturb(
         if stage in stages:
             shutil.copytree(built, before)
         undisturbed = Run(built, "dvc", "repro", target(stage))
-        undisturbed.wait_for_stage()
+        undisturbed.wait_for_stage(target(stage))
         ended = undisturbed.end()
         assert ended.code == 0, ended.output
         if stage in stages:

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from ovs3d import device
-from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
+from ovs3d.features.clip_params import ClipFeaturesParams
+from ovs3d.features.dino_params import DinoFeaturesParams
 
 _TEXT = {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 _CLIP = {

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.features.windows import lattice, windows
 
 VIEWS = (1, 4, 6)

@@ -18,11 +18,12 @@ from distributed import LocalCluster
 from ovs3d import device
 from ovs3d.errors import ClusterError, SceneError
 from ovs3d.features import cluster as cluster_module
+from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.cluster import Cluster
+from ovs3d.features.dino_params import DinoFeaturesParams
 from ovs3d.features.extract_clip import ClipWork, extract_clip
 from ovs3d.features.extract_dino import DinoWork, extract_dino
-from ovs3d.features.store import TokenStore
-from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
+from ovs3d.features.token_store import TokenStore
 from ovs3d.scene.dataset import Photos, open_photos
 from tests.features.test_store import contents
 from tests.synthetic import make_scene, write_scene

@@ -14,10 +14,11 @@ import torch
 
 from ovs3d import device
 from ovs3d.errors import ParamsError, SceneError
-from ovs3d.features import clip, crops, dino, extract, windows
 from ovs3d.features.clip import ClipEncoder, load_clip
+from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.dino import load_dino
-from ovs3d.features.extract import code_digest, in_order
+from ovs3d.features.dino_params import DinoFeaturesParams
+from ovs3d.features.extract import in_order
 from ovs3d.features.extract_clip import (
     ClipWork,
     evenly_spaced,
@@ -27,11 +28,12 @@ from ovs3d.features.extract_clip import (
 )
 from ovs3d.features.extract_dino import DinoWork, extract_dino
 from ovs3d.features.pictures import save_token_picture, token_colors
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.features.view_store import ViewStore
+from ovs3d.features.window_store import WindowStore
 from ovs3d.files import digest
-from ovs3d.params import ClipFeaturesParams, DinoFeaturesParams
-from ovs3d.scene import dataset
+from ovs3d.identity import code_digest
 from ovs3d.scene.dataset import Photos, load_photo, open_photos
 from tests.devices import elsewhere
 from tests.features.test_store import contents
@@ -167,7 +169,7 @@ def test_killed_clip_extraction_continues_to_the_same_bytes(
     def extract(out: Path) -> Any:
         return extract_clip(photos, clip_params, SEED, CPU, out)
 
-    report, killed, whole = run_killed_and_whole(extract, FeatureStore, tmp_path, monkeypatch)
+    report, killed, whole = run_killed_and_whole(extract, WindowStore, tmp_path, monkeypatch)
     assert report.resumed == 2
     assert contents(killed) == contents(whole)
 
@@ -269,21 +271,14 @@ def test_fingerprints_tell_kinds_of_devices_apart(
         assert {key for key in here if here[key] != there[key]} == {"device"}
 
 
-def test_fingerprints_have_the_code_that_was_imported(
-    photos: Photos,
-    clip_params: ClipFeaturesParams,
-    dino_params: DinoFeaturesParams,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_fingerprints_have_the_code_of_their_extraction(
+    photos: Photos, clip_params: ClipFeaturesParams, dino_params: DinoFeaturesParams
 ) -> None:
-    shared = (dataset, device, extract)
-    clip_code = code_digest(clip, crops, *shared, windows, sys.modules[ClipWork.__module__])
-    dino_code = code_digest(dataset, device, dino, extract, sys.modules[DinoWork.__module__])
-    (tmp_path / "edited.py").write_text("")
-    for module in (clip, dino, *shared):
-        monkeypatch.setattr(module, "__file__", str(tmp_path / "edited.py"))
-    assert ClipWork(photos, clip_params, SEED, (0, 1)).prepare(CPU).attributes["code"] == clip_code
-    assert DinoWork(photos, dino_params).prepare(CPU).attributes["code"] == dino_code
+    codes = []
+    for work in (ClipWork(photos, clip_params, SEED, (0, 1)), DinoWork(photos, dino_params)):
+        codes.append(work.prepare(CPU).attributes["code"])
+        assert codes[-1] == code_digest(str(sys.modules[type(work).__module__].__file__))
+    assert codes[0] != codes[1]
 
 
 def test_clip_store_does_not_depend_on_the_number_of_cores(

@@ -17,7 +17,8 @@ from torch.nn.functional import cosine_similarity
 from ovs3d.features.clip import load_clip
 from ovs3d.features.extract_clip import extract_clip
 from ovs3d.features.extract_dino import extract_dino
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.features.windows import lattice
 from ovs3d.params import Preset
 from ovs3d.scene.dataset import Photos, open_photos

@@ -5,7 +5,8 @@ import pytest
 import torch
 import yaml
 
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from stages import _run, clip_features, dino_features
 from tests.features.conftest import Files
 from tests.synthetic import make_scene, write_scene

@@ -12,7 +12,8 @@ import torch
 import zarr
 
 from ovs3d.errors import StoreError
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from tests.damage import flip_bit, truncate
 from tests.features.stores import (
     ATTRIBUTES,

@@ -8,8 +8,9 @@ import torch
 from ovs3d.errors import PosesError
 from ovs3d.field.model import Field
 from ovs3d.field.render import render_rays
-from ovs3d.params import ReconstructParams, load_scene_params
+from ovs3d.params import load_scene_params
 from ovs3d.reconstruct import train
+from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import load_rays
 from ovs3d.reconstruct.train import train_field, voxels_after
 from ovs3d.resume import Checkpoint
@@ -133,7 +134,7 @@ def test_a_killed_training_ends_like_an_unbroken_one(
         return step_once(trainer, step)
 
     monkeypatch.setattr(train.Trainer, "step", die_once)
-    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {"scene": "synthetic"})
+    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {}, {"scene": "synthetic"})
     arguments = open_photos(images), scene.cameras, TRAIN_VIEWS, small_params(), 0, CPU
     with pytest.raises(KeyboardInterrupt):
         train_field(*arguments, checkpoint)

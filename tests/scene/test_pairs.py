@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ovs3d.params import Matching
 from ovs3d.scene.pairs import (
     EXHAUSTIVE_UP_TO,
     SEQUENTIAL_OVERLAP,
@@ -14,6 +13,7 @@ from ovs3d.scene.pairs import (
     Descriptors,
     photo_pairs,
 )
+from ovs3d.scene.params import Matching
 
 
 def unseen(view: int) -> NDArray[np.uint8]:

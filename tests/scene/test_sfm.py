@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from ovs3d.errors import PosesError, SceneError
-from ovs3d.params import PosesParams
 from ovs3d.scene.cameras import load_cameras
 from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.params import PosesParams
 from ovs3d.scene.sfm import PosesReport, reconstruct_poses
 from stages._run import run
 from stages.poses import main

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovs3d.distill.bank import DistillInputs
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from ovs3d.features.windows import lattice, windows
 from ovs3d.field.checkpoint import save_field
 from ovs3d.field.model import Field, FieldConfig

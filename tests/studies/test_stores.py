@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ovs3d.features.store import FeatureStore, TokenStore
+from ovs3d.features.store import FeatureStore
+from ovs3d.features.token_store import TokenStore
 from studies.stores import boxes_of, rewrite_tokens, rewrite_windows
 from tests.features.stores import VIEWS, make_boxes, make_embeddings, make_store, make_token_store
 

@@ -1,0 +1,9 @@
+"""Section `evaluate` of `params.yaml`."""
+
+from ovs3d.sections import PositiveInt, Section
+
+
+class EvaluateParams(Section):
+    """Scoring of rendered views."""
+
+    downscale: PositiveInt
