@@ -29,6 +29,11 @@ _MALLOPT = ((-1, 1 << 30), (-3, 1 << 25))
 """Settings of glibc's allocator: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD at its largest."""
 _CORE_BATCH = 64
 """Inputs of an encoder that runs on one core; with more, small models gain less than a tenth."""
+_CHUNK_SHARE = 1 / 8
+"""Of a GPU's free memory, that one chunk of work may take."""
+_MOST_CHUNK = 32
+"""Times the chunk of a CPU: enough to keep a GPU busy. As the last bits of some sums depend on the
+chunk, most cards should come to the same."""
 _TENSOR_CORES = (7, 0)
 """CUDA compute capability from which half precision is faster than float32."""
 
@@ -76,7 +81,9 @@ def free_memory(device: torch.device) -> int:
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
+        # torch keeps what tensors have left for the next ones.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free) + unused
     information = Path("/proc/meminfo")
     if not information.exists():  # not Linux: all there is, in use or not
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -88,6 +95,26 @@ def free_memory(device: torch.device) -> int:
             taken = int((_GROUP / used).read_text()) - _cached_files(file.parent, prefix)
             free = min(free, max(0, int(text) - taken))
     return free
+
+
+def chunk_size(on_cpu: int, bytes_each: int, device: torch.device) -> int:
+    """Return how many rays, samples or pixels to work on at a time.
+
+    Args:
+        on_cpu: the number on a CPU, where temporaries should be few enough to be used again while
+            they are in a cache.
+        bytes_each: of temporaries, about.
+        device: where the work is done.
+
+    Returns:
+        On a GPU, which is busy only with many, `on_cpu` doubled as often as its free memory allows.
+    """
+    size = on_cpu
+    if device.type != "cpu":
+        most = free_memory(device) * _CHUNK_SHARE / bytes_each
+        while 2 * size <= min(most, _MOST_CHUNK * on_cpu):
+            size *= 2
+    return size
 
 
 def _cached_files(group: Path, prefix: str) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ovs3d.device import chunk_size
 from ovs3d.distill.heads import ClipHead, InnerProducts, center_texts
 from ovs3d.distill.params import DistillParams
 from ovs3d.errors import StoreError, one_line
@@ -18,8 +19,9 @@ from ovs3d.field.render import RaySamples, composite, march, shade_rays, shade_s
 from ovs3d.field.vm import Corners, VmVolume, find_corners
 
 KIND = "segmentation"
-_RAYS_PER_CHUNK = 1 << 13
-"""Few enough for temporaries that the allocator reuses instead of asking for fresh pages."""
+RAYS_PER_CHUNK, BYTES_PER_RAY = 1 << 13, 1 << 15
+"""For `chunk_size`: few enough for temporaries that the allocator reuses instead of asking for
+fresh pages; and some 64 samples with 128 numbers each."""
 _TINY = 1e-6
 
 
@@ -162,8 +164,9 @@ class Segmentation(nn.Module):
         """
         products = self.products()
         chunks: list[tuple[Tensor, ...]] = []
-        for start in range(0, len(origins), _RAYS_PER_CHUNK):
-            rays = slice(start, start + _RAYS_PER_CHUNK)
+        most = chunk_size(RAYS_PER_CHUNK, BYTES_PER_RAY, origins.device)
+        for start in range(0, len(origins), most):
+            rays = slice(start, start + most)
             samples = march(self.field, origins[rays], directions[rays], weight_threshold)
             corners = self.corners(samples)
             appearance = self.appearance(samples, corners)

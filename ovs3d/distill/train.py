@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ovs3d.device import adam, make_generator
+from ovs3d.device import adam, chunk_size, make_generator
 from ovs3d.distill.bank import (
     DistillInputs,
     PixelBank,
@@ -17,7 +17,13 @@ from ovs3d.distill.bank import (
 from ovs3d.distill.calibration import calibrate_fda
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.losses import color_loss, feature_loss, rda_loss, select_scales
-from ovs3d.distill.model import Appearance, Segmentation, new_segmentation
+from ovs3d.distill.model import (
+    BYTES_PER_RAY,
+    RAYS_PER_CHUNK,
+    Appearance,
+    Segmentation,
+    new_segmentation,
+)
 from ovs3d.distill.params import DistillParams
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, join
@@ -28,8 +34,6 @@ from ovs3d.spill import Drawn, Spill, take
 LOG_EVERY = 20
 """Iterations per entry of the history."""
 TERMS = ("total", "color", "feature", "rda", "fda")
-_RAYS_PER_CHUNK = 1 << 12
-"""Few enough for temporaries that the allocator reuses instead of asking for fresh pages."""
 
 
 def distill(
@@ -262,5 +266,7 @@ class Distiller:
 
     def _composite_all(self, samples: RaySamples) -> Iterator[Tensor]:
         rays = torch.arange(len(samples.offsets) - 1, device=samples.offsets.device)
-        for kept in map(samples.select, torch.split(rays, _RAYS_PER_CHUNK)):
+        # Half a chunk of rendering: these are samples of training rays, of which more are kept.
+        most = chunk_size(RAYS_PER_CHUNK // 2, BYTES_PER_RAY, self.device)
+        for kept in map(samples.select, torch.split(rays, most)):
             yield self.model.appearance(kept, self.model.corners(kept)).rays.detach()

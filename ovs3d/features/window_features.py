@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from ovs3d.device import chunk_size
 from ovs3d.features.windows import Lattice
 
 # Four numbers of 15 bits in one int64. With the bit above each of them set, one subtraction
@@ -183,7 +184,10 @@ class WindowFeatures:
         Returns:
             [N, N_s, C] float32 in [-1, 1].
         """
-        chunks = (torch.split(each, _PIXELS_PER_CHUNK) for each in (views, ys, xs))
+        # Features, and their copies on the way.
+        bytes_each = 3 * 4 * self.scales * self.dim
+        most = chunk_size(_PIXELS_PER_CHUNK, bytes_each, self.device)
+        chunks = (torch.split(each, most) for each in (views, ys, xs))
         return torch.cat(
             [normalize(self.gather(*chunk), dim=-1) @ text.T for chunk in zip(*chunks, strict=True)]
         )

@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from ovs3d.device import to_device
+from ovs3d.device import chunk_size, to_device
 from ovs3d.field.model import Field
 from ovs3d.field.paths import longest, make_paths
 from ovs3d.spill import take
 
 # Positions that are tested against the occupancy mask at a time, about: bounds the memory of
-# marching.
-_POSITIONS_PER_CHUNK = 1 << 19
+# marching. Each is some 16 numbers, and those in occupied space some more.
+_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION = 1 << 19, 128
 _TINY = 1e-6
 
 
@@ -295,7 +295,8 @@ def _march_chunks(
 ) -> Iterator[tuple[slice, RaySamples]]:
     table = field.density_table()
     steps = math.dist((1, 1, 1), field.config.grid) / field.config.step_voxels
-    most = max(1, int(_POSITIONS_PER_CHUNK / steps))
+    positions = chunk_size(_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION, origins.device)
+    most = max(1, int(positions / steps))
     for first in range(0, max(1, len(origins)), most):
         rays = slice(first, first + most)
         points, _, offsets = trace(field, origins[rays], directions[rays])
