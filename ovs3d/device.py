@@ -139,6 +139,13 @@ def constant(values: float | Sequence[float], like: Tensor) -> Tensor:
     return to_device(torch.tensor(values, dtype=like.dtype), like.device)
 
 
+def where_set(mask: Tensor, count: int) -> Tensor:
+    """Return which entries of a mask [N] are set, int64 [count], whose number is known already."""
+    if mask.device.type == "cpu":  # there it takes half the time
+        return mask.nonzero().view(-1)
+    return torch.nonzero_static(mask, size=count).view(-1)
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """Return a context in which encoders compute in `dtype`; float32 leaves everything as is."""
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)

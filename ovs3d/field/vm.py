@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ovs3d.device import where_set
 from ovs3d.scene.space import Grid
 
 AXES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))
@@ -134,9 +135,9 @@ class Reads:
             return torch.sort(self.rows.view(-1), stable=True)
         # To pick from what is sorted already takes a fraction of the time.
         rows, places = self.whole.by_row
-        # Each of one's own places is there once, so that their number need not be asked for.
+        # Each of one's own places is there once, so that their number is known.
         count = self.rows.numel()
-        own = torch.nonzero_static(places < count, size=count).view(-1)
+        own = where_set(places < count, count)
         return rows.index_select(0, own), places.index_select(0, own)
 
 
