@@ -35,6 +35,10 @@ class StoreError(Ovs3dError):
     """A feature store or checkpoint is truncated, foreign or of another version."""
 
 
+class QueryError(Ovs3dError):
+    """What is asked of a scene cannot be answered as it is asked."""
+
+
 class ClusterError(Ovs3dError):
     """Other machines cannot do their part of the work."""
 
@@ -48,7 +52,8 @@ def one_line(error: BaseException, limit: int = 240) -> str:
 def did_you_mean(name: str, known: Iterable[Any]) -> str:
     """Return what to add to a message about an unknown name: the nearest one, or all that are."""
     names = [str(key) for key in known]
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.45)
+    begun = [known for known in names if name and known.startswith(name)]
+    matches = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.45)
     if matches:
         return f"; did you mean '{matches[0]}'?"
     return f"; known: {', '.join(names)}" if names else ""

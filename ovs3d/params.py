@@ -17,6 +17,7 @@ from ovs3d.errors import ParamsError, did_you_mean
 from ovs3d.evaluation.params import EvaluateParams
 from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.dino_params import DinoFeaturesParams
+from ovs3d.language.params import LiftParams
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.scene.params import PosesParams
 from ovs3d.sections import Device, PositiveFloat, Section, Split, override
@@ -44,6 +45,7 @@ class Preset(Section):
     clip_features: ClipFeaturesParams
     dino_features: DinoFeaturesParams
     reconstruct: ReconstructParams
+    lift: LiftParams
     distill: DistillParams
     evaluate: EvaluateParams
     render: RenderParams
@@ -70,6 +72,7 @@ class SceneEntry(Section):
     clip_features: dict[str, Any]
     dino_features: dict[str, Any]
     reconstruct: dict[str, Any]
+    lift: dict[str, Any]
     distill: dict[str, Any]
     evaluate: dict[str, Any]
     render: dict[str, Any]

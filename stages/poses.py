@@ -16,6 +16,8 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     photos = open_photos(arguments.images)
     device = resolve_device(params.device)
     report = reconstruct_poses(photos, params.stages.poses, params.seed, arguments.out, device)
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     summary_table(f"poses of {arguments.scene}", report.rows())
 
 

@@ -28,7 +28,7 @@ LAYERS = (
     ("scene",),
     ("field",),
     ("reconstruct", "features"),
-    ("evaluation", "distill"),
+    ("evaluation", "distill", "language"),
     # The loader knows the sections of all rooms.
     ("apps", "params"),
 )

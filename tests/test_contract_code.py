@@ -58,7 +58,7 @@ def with_code(text: str) -> str:
 
 # Edit a file of the project, and these are made anew. `clip.zarr` and `dino.zarr` are the stores: a
 # stage that runs with one that is still good has nothing to extract.
-SEES = {"poses", "reconstruct", "distill", "evaluate", "render"}
+SEES = {"poses", "reconstruct", "lift", "distill", "evaluate", "render"}
 RENDERS = SEES - {"poses"}
 EXTRACTS = {"clip_features", "clip.zarr", "dino_features", "dino.zarr"}
 ROOTS = {
@@ -68,15 +68,21 @@ ROOTS = {
 }
 EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("a loss", "ovs3d/distill/losses.py", with_code, {"distill"}),
+    ("codes of the surface", "ovs3d/language/codes.py", with_code, {"lift"}),
     ("a loss of the field", "ovs3d/reconstruct/losses.py", with_code, {"reconstruct"}),
-    ("windows", "ovs3d/features/windows.py", with_code, {"clip_features", "clip.zarr", "distill"}),
-    ("gathering", "ovs3d/features/window_features.py", with_code, {"distill"}),
-    ("a store's file", "ovs3d/features/view_store.py", with_code, EXTRACTS | {"distill"}),
+    (
+        "windows",
+        "ovs3d/features/windows.py",
+        with_code,
+        {"clip_features", "clip.zarr", "lift", "distill"},
+    ),
+    ("gathering", "ovs3d/features/window_features.py", with_code, {"lift", "distill"}),
+    ("a store's file", "ovs3d/features/view_store.py", with_code, EXTRACTS | {"lift", "distill"}),
     (
         "the CLIP model",
         "ovs3d/features/clip.py",
         with_code,
-        {"clip_features", "clip.zarr", "distill"},
+        {"clip_features", "clip.zarr", "lift", "distill"},
     ),
     ("the DINO model", "ovs3d/features/dino.py", with_code, {"dino_features", "dino.zarr"}),
     ("decoding of photos", "ovs3d/scene/dataset.py", with_code, SEES | EXTRACTS),

@@ -45,6 +45,7 @@ def make_inputs() -> Inputs:
         window_divisors=DIVISORS,
         strides_per_window=STRIDES,
         crop_from="photo",
+        turn=0,
         views=1.0,
         batch=256,
     )

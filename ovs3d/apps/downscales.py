@@ -8,7 +8,15 @@ REAL_PHOTOS = "photos"
 """Preset that a scene of real photos takes if none is named."""
 _MADE_FOR = {"photos": 1600 * 1200, "paper": 4032 * 3024}
 """Preset -> pixels of the photos that its downscales were chosen for."""
-_SECTIONS = ("clip_features", "dino_features", "reconstruct", "distill", "evaluate", "render")
+_SECTIONS = (
+    "clip_features",
+    "dino_features",
+    "reconstruct",
+    "lift",
+    "distill",
+    "evaluate",
+    "render",
+)
 
 
 def fitting_downscales(name: str, preset: Preset, width: int, height: int) -> dict[str, float]:

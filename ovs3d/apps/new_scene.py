@@ -6,7 +6,7 @@ Everything is prepared beside its place and checked; it appears at once, or noth
 import argparse
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, s
 from ovs3d.progress import summary_table
 from ovs3d.scene import intake
 from ovs3d.scene.dataset import Photos, open_photos, read_masks
-from ovs3d.scene.given_poses import FOLDER, GivenPoses
+from ovs3d.scene.given_poses import FOLDER, GivenPoses, name_some, write_format
 from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
 from ovs3d.scene.labels import Label, label_names, parse_labels, read_labels, write_labels
 from ovs3d.scene.video import extract_frames
@@ -41,11 +41,7 @@ class SceneReport:
     labels: tuple[Label, ...]
     masked: tuple[int, ...]
     val: tuple[int, ...]
-
-    @property
-    def test(self) -> tuple[int, ...]:
-        """The views with masks that are not kept for validation."""
-        return tuple(view for view in self.masked if view not in self.val)
+    test: tuple[int, ...]
 
     def rows(self) -> dict[str, object]:
         """Return the report as rows of a table; what there is none of is left out."""
@@ -58,6 +54,8 @@ class SceneReport:
             "turned as they were posed": turned,
             "redrawn without distortion": len(changes) - turned,
             "left out (have no pose)": ", ".join(given.without_pose if given else ()),
+            "left out (no such photo)": _counted(given.without_photo) if given else "",
+            "note": "; ".join(given.notes if given else ()),
             "labels": ", ".join(map(str, self.labels)),
             "validation views": ", ".join(map(str, self.val)),
             "test views": ", ".join(map(str, self.test)),
@@ -87,6 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frames", type=_count, default=60, help="to take of a video (default 60)")
     parser.add_argument("--link", action="store_true", help="hard links instead of copies")
+    parser.add_argument(
+        "--trust-poses",
+        action="store_true",
+        help="take given poses as they are, without comparing them with the photos",
+    )
     parser.add_argument("--replace", action="store_true", help="replace a scene of that name")
 
 
@@ -107,6 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
             check_prompts(report.labels, params)
         if not known:
             overrides = scene_overrides(preset, params, report.photos)
+            if arguments.trust_poses:
+                overrides.setdefault("poses", {})["given"] = "trust"
             entry = entry_lines(name, preset, report.val, report.test, overrides)
             content = insert_scene(PARAMS_FILE, entry)
             with atomic_path(PARAMS_FILE) as text:
@@ -141,6 +146,7 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
     source = open_source(arguments.source, arguments.format)
     labels = _labels(arguments.labels, source)
     images, segmentations = folder / "images", folder / "segmentations"
+    names: dict[Path, str] = {}
     if source.format == "video":
         extract_frames(source.root, arguments.frames, images)
     else:
@@ -156,8 +162,8 @@ def make_scene(arguments: argparse.Namespace, folder: Path) -> SceneReport:
     with _named_as_the_user_knows_it(folder, source):
         photos = open_photos(images)
         masked = tuple(read_masks(segmentations, label_names(labels), photos))
-    val = tuple(sorted(set(arguments.val_views)))
-    report = SceneReport(source, photos, labels, masked, val)
+    val, test = _held_out(arguments.val_views, source.given, names, photos, masked)
+    report = SceneReport(source, photos, labels, masked, val, test)
     split_views(len(photos), report.val, report.test, "held_out")
     return report
 
@@ -170,12 +176,27 @@ def _undistort_masks(source: Source, segmentations: Path) -> None:
                 intake.undistort_masks(folder, change)
 
 
+def _held_out(
+    wanted: Sequence[int],
+    given: GivenPoses | None,
+    names: Mapping[Path, str],
+    photos: Photos,
+    masked: Sequence[int],
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Choose validation and test views: as told, as the source divides them, those with masks."""
+    parts = (given.val, given.test) if given else ((), ())
+    listed = [{photos.names.index(names[path]) for path in part} for part in parts]
+    val = set(wanted) or listed[0] - set(masked)
+    return tuple(sorted(val)), tuple(sorted(({*masked} | listed[1]) - val))
+
+
 def _write_poses(given: GivenPoses, names: Mapping[Path, str], folder: Path) -> None:
     for image in given.model.images.values():
         if image.has_pose:
             image.name = names[given.photos[image.name]]
     folder.mkdir()
     given.model.write_binary(folder)
+    write_format(given, folder)
 
 
 def _labels(words: str | None, source: Source) -> tuple[Label, ...]:
@@ -235,6 +256,10 @@ def _named_as_the_user_knows_it(folder: Path, source: Source) -> Iterator[None]:
     except Ovs3dError as error:
         message = str(error).replace(str(folder / "images"), str(images))
         raise type(error)(message.replace(str(folder), str(source.root))) from None
+
+
+def _counted(names: Sequence[str]) -> str:
+    return f"{len(names)}: {name_some(names)}" if names else ""
 
 
 def _count(text: str) -> int:

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from ovs3d.device import chunk_size
 from ovs3d.field.render import RaySamples, composite
+from ovs3d.field.voxels import coarsen, voxels
 from ovs3d.scene.space import Grid
 from ovs3d.spill import take
 
-_MOST_VOXELS = 1 << 24
-"""256^3; for finer grids, voxels of the field are put together."""
 _RAYS_PER_CHUNK, _BYTES_PER_RAY = 1 << 13, 1 << 14
 _TINY = 1e-8
 
@@ -75,19 +74,3 @@ class Consensus:
     def _chunks(self, count: int) -> tuple[Tensor, ...]:
         rays = torch.arange(count, device=self.device)
         return torch.split(rays, chunk_size(_RAYS_PER_CHUNK, _BYTES_PER_RAY, self.device))
-
-
-def coarsen(grid: Grid) -> Grid:
-    """Return a grid of the same shape with at most `_MOST_VOXELS`."""
-    factor = min(1.0, (_MOST_VOXELS / math.prod(grid)) ** (1 / 3))
-    x, y, z = (max(1, int(side * factor)) for side in grid)
-    return x, y, z
-
-
-def voxels(points: Tensor, cells: Grid) -> Tensor:
-    """Return the voxel int64 [N] of grid points [N, 3] in [-1, 1]."""
-    index = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    for axis, count in enumerate(cells):
-        position = ((points[:, axis] + 1) / 2 * count).long().clamp(0, count - 1)
-        index = index * count + position
-    return index

@@ -70,7 +70,7 @@ class ClipEncoder:
             self.mean.device, lambda dtype: self.embed(self._normalise(probes.clone()), dtype)
         )
 
-    def encode_windows(self, photo: Tensor, boxes: Tensor) -> Tensor:
+    def encode_windows(self, photo: Tensor, boxes: Tensor, turn: int = 0) -> Tensor:
         """Embed windows, each resized whole to the encoder's square, in `precision`.
 
         The resize is bicubic, for models too whose own preprocessing is bilinear.
@@ -79,11 +79,13 @@ class ClipEncoder:
             photo: [H, W, 3] uint8 on the encoder's device.
             boxes: [M, 4] integer left, upper, right, lower in photo pixels, right and lower
                 exclusive, on the CPU.
+            turn: degrees clockwise by which the squares are turned, a multiple of 90.
 
         Returns:
             [M, dim] float32 unit vectors on the encoder's device.
         """
-        return self.embed(self.prepare(photo, boxes), self.precision)
+        squares = self.prepare(photo, boxes)
+        return self.embed(torch.rot90(squares, -turn // 90, (2, 3)), self.precision)
 
     def prepare(self, photo: Tensor, boxes: Tensor) -> Tensor:
         """Cut, resize and normalise windows: [M, 3, image_size, image_size] for `embed`."""

@@ -19,6 +19,8 @@ class ClipFeaturesParams(EncoderParams):
     window_divisors: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     strides_per_window: PositiveFloat
     crop_from: Literal["photo", "working"]
+    turn: Literal[0, 90, 180, 270]
+    """Degrees clockwise by which windows are turned before they are embedded."""
     views: Share
     """Of the training views; at 1 test photos get features too."""
     batch: PositiveInt

@@ -81,7 +81,8 @@ class ClipWork(Work):
             cut = torch.from_numpy(boxes[views.index(view)].astype(np.int64))
             cut *= params.downscale if from_photo else 1
             return [
-                partial(encoder.encode_windows, photo, part) for part in torch.split(cut, batch)
+                partial(encoder.encode_windows, photo, part, params.turn)
+                for part in torch.split(cut, batch)
             ]
 
         return Extraction(attributes, lambda out: WindowStore.resume(out, attributes, boxes), load)

@@ -8,6 +8,7 @@ seeded, and the bundle adjustment, whose sums depend on the number of threads, r
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from ovs3d.device import to_device
 from ovs3d.progress import progress
 from ovs3d.scene.dataset import Photos, file_format, is_upright, load_photo
+from ovs3d.scene.epipolar import Matches
 from ovs3d.scene.matching import match_descriptors
 from ovs3d.scene.pairs import photo_pairs
 from ovs3d.scene.params import Matching, PosesParams
@@ -67,42 +69,99 @@ def run_colmap(
     return model
 
 
-def triangulate_points(
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Photos with known cameras, matched in COLMAP's database; the id of view v is v + 1."""
+
+    photos: Photos
+    images: Path
+    database: Path
+    names: list[str]
+
+    def matches(self) -> Matches:
+        """Return the matches that two photos alone allow, whatever the poses say."""
+        views, first, second = [], [], []
+        with pycolmap.Database.open(self.database) as tables:
+            points = [
+                np.array(tables.read_keypoints(view + 1), dtype=np.float64)[:, :2]
+                for view in range(len(self.photos))
+            ]
+            ids, geometries = tables.read_two_view_geometries()
+            for pair_id, geometry in zip(ids, geometries, strict=True):
+                one, other = (i - 1 for i in pycolmap.pair_id_to_image_pair(pair_id))
+                pairs = np.array(geometry.inlier_matches, dtype=np.int64).reshape(-1, 2)
+                views.append(np.tile(np.array([[one, other]], dtype=np.int64), (len(pairs), 1)))
+                first.append(points[one][pairs[:, 0]])
+                second.append(points[other][pairs[:, 1]])
+        nothing = np.empty((0, 2))
+        return Matches(
+            np.concatenate([nothing.astype(np.int64), *views]),
+            np.concatenate([nothing, *first]),
+            np.concatenate([nothing, *second]),
+        )
+
+
+def match_photos(
     photos: Photos,
     given: pycolmap.Reconstruction,
     params: PosesParams,
     seed: int,
     scratch: Path,
     device: torch.device,
-) -> pycolmap.Reconstruction:
-    """Find sparse points for cameras that are known and stay as they are.
+) -> Matched:
+    """Match photos whose cameras are known.
 
     Args:
-        photos: the scene's photos.
-        given: a model with one image for every photo, by name; its points are left out.
+        photos: all photos of the scene, or some.
+        given: a model with one image for each of them, by name; only its cameras are used.
         params: section `poses`; its camera model is not used.
         seed: of all random choices.
         scratch: an empty folder for the database.
         device: where descriptors are compared.
 
-    Returns:
-        A model with these cameras and new points; the id of its image of view v is v + 1.
-
     Raises:
         SceneError: a photo cannot be decoded.
     """
     images, database = scratch / "images", scratch / "database.db"
-    options = pycolmap.IncrementalPipelineOptions(num_threads=1, random_seed=seed)
     with quiet():
         names = _prepare_photos(photos, images)
-        model = _known_model(photos, names, given, database)
+        model = _known_model(photos, names, given)
+        with pycolmap.Database.open(database) as tables:
+            for image_id in range(1, len(photos) + 1):
+                image = model.image(image_id)
+                tables.write_camera(image.camera, use_camera_id=True)
+                plain = pycolmap.Image(name=image.name, camera_id=image_id, image_id=image_id)
+                tables.write_image(plain, use_image_id=True)
         _extract(names, params, images, database)
         _match(names, params.matching, seed, database, device)
+    return Matched(photos, images, database, names)
+
+
+def triangulate_points(
+    matched: Matched, given: pycolmap.Reconstruction, seed: int
+) -> pycolmap.Reconstruction:
+    """Find sparse points for cameras that are known and stay as they are.
+
+    Args:
+        matched: the scene's photos.
+        given: a model with one image for every photo, by name; its points are left out.
+        seed: of all random choices.
+
+    Returns:
+        A model with these cameras and new points; the id of its image of view v is v + 1.
+    """
+    options = pycolmap.IncrementalPipelineOptions(num_threads=1, random_seed=seed)
+    model = _known_model(matched.photos, matched.names, given)
+    with quiet():
         found = pycolmap.triangulate_points(
-            model, database, images, scratch / "model", options=options
+            model,
+            matched.database,
+            matched.images,
+            matched.database.with_name("model"),
+            options=options,
         )
     for image_id, image in found.images.items():
-        image.name = photos.names[image_id - 1]
+        image.name = matched.photos.names[image_id - 1]
     return found
 
 
@@ -150,29 +209,24 @@ def _create_database(
 
 
 def _known_model(
-    photos: Photos, names: list[str], given: pycolmap.Reconstruction, database: Path
+    photos: Photos, names: list[str], given: pycolmap.Reconstruction
 ) -> pycolmap.Reconstruction:
-    """Write the known cameras to a database; return them as a model with its ids and names."""
+    """Return known cameras as a model with the ids and names of the database."""
     model = pycolmap.Reconstruction()
     originals = {image.name: image for image in given.images.values()}
-    with pycolmap.Database.open(database) as tables:
-        for image_id, (name, scratch_name) in enumerate(
-            zip(photos.names, names, strict=True), start=1
-        ):
-            original = originals[name]
-            camera = pycolmap.Camera(
-                model=original.camera.model,
-                params=original.camera.params,
-                width=photos.width,
-                height=photos.height,
-                camera_id=image_id,
-                has_prior_focal_length=True,
-            )
-            image = pycolmap.Image(name=scratch_name, camera_id=image_id, image_id=image_id)
-            tables.write_camera(camera, use_camera_id=True)
-            tables.write_image(image, use_image_id=True)
-            model.add_camera_with_trivial_rig(camera)
-            model.add_image_with_trivial_frame(image, original.cam_from_world())
+    for image_id, (name, scratch_name) in enumerate(zip(photos.names, names, strict=True), start=1):
+        original = originals[name]
+        camera = pycolmap.Camera(
+            model=original.camera.model,
+            params=original.camera.params,
+            width=photos.width,
+            height=photos.height,
+            camera_id=image_id,
+            has_prior_focal_length=True,
+        )
+        image = pycolmap.Image(name=scratch_name, camera_id=image_id, image_id=image_id)
+        model.add_camera_with_trivial_rig(camera)
+        model.add_image_with_trivial_frame(image, original.cam_from_world())
     return model
 
 

@@ -4,8 +4,9 @@ Every importer returns `GivenPoses`; `fit_to_photos` brings their cameras to the
 stage poses reads the model back with `read_given` in place of running structure from motion.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ from ovs3d.scene.undistort import Undistortion, undistort
 FOLDER = "poses"
 """Beside the photos, so that what depends on the photos depends on their poses too."""
 
+COLMAP = "COLMAP"
+"""The format whose conventions a model follows that nobody says more of."""
+
+_FORMAT_FILE = "format.txt"
+
 # Rounding of exported matrices; anything above is no rotation.
 _ROTATION_ERROR = 1e-3
 _NAMED = 6
@@ -35,12 +41,24 @@ class GivenPoses:
         model: COLMAP model; may have no points.
         photos: name of an image of the model -> photo.
         without_pose: photos beside these that have no pose.
+        masks: photo -> file that is dark where the photo is not to be looked at.
+        format: whose conventions it follows, a key of `pose_readings.CONVENTIONS`.
+        without_photo: photos that are named but not there, so that their poses stay out.
+        val: photos that the source keeps for validation.
+        test: photos that it keeps for the test.
+        notes: what else the user should know.
     """
 
     origin: Path
     model: pycolmap.Reconstruction
     photos: Mapping[str, Path]
     without_pose: tuple[str, ...]
+    masks: Mapping[Path, Path] = field(default_factory=dict)
+    format: str = COLMAP
+    without_photo: tuple[str, ...] = ()
+    val: frozenset[Path] = frozenset()
+    test: frozenset[Path] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +126,10 @@ def proper_pose(matrix: object, where: str) -> Array:
     if abs(determinant) < 1e-9:
         raise PosesError(f"{where}: the pose cannot be inverted (determinant {determinant:.1g})")
     if determinant < 0:
-        raise PosesError(f"{where}: the pose mirrors (determinant {determinant:.3g})")
+        raise PosesError(
+            f"{where}: the pose mirrors (determinant {determinant:.3g}); its axes are left-handed: "
+            "negate the column of the one that points the wrong way"
+        )
     turn = turn / determinant ** (1 / 3)
     left, _, right = np.linalg.svd(turn)
     if np.abs(left @ right - turn).max() > _ROTATION_ERROR:
@@ -133,7 +154,7 @@ def fit_to_photos(given: GivenPoses) -> dict[Path, Undistortion | None]:
         photos = [
             given.photos[image.name]
             for image in given.model.images.values()
-            if image.camera_id == camera.camera_id
+            if image.camera_id == camera.camera_id and image.name in given.photos
         ]
         if not photos:
             continue
@@ -209,6 +230,61 @@ def read_given(folder: Path, photos: Photos) -> pycolmap.Reconstruction:
                 f"photo {photos.width} x {photos.height}"
             )
     return model
+
+
+def write_format(given: GivenPoses, folder: Path) -> None:
+    """Note beside a scene's model whose conventions it came in."""
+    (folder / _FORMAT_FILE).write_text(given.format + "\n")
+
+
+def read_format(folder: Path) -> str:
+    """Return the format that the poses of a scene came in; COLMAP's, if nothing says otherwise."""
+    file = folder / _FORMAT_FILE
+    return file.read_text().strip() if file.is_file() else COLMAP
+
+
+def rebuild(images: Sequence[pycolmap.Image]) -> pycolmap.Reconstruction:
+    """Build a model of some images of another, without rigs and points."""
+    cameras = [image.camera for image in images]
+    return build_model(
+        [image.name for image in images],
+        [Lens(c.model_name, tuple(c.params), c.width, c.height) for c in cameras],
+        [image.cam_from_world().inverse().matrix() for image in images],
+    )
+
+
+def with_projections(model: pycolmap.Reconstruction, most: int) -> pycolmap.Reconstruction:
+    """Return a model whose points are seen by every photo that they lie before, hidden or not.
+
+    Args:
+        model: its tracks are left out.
+        most: of its points, taken evenly.
+    """
+    images = [image for image in model.images.values() if image.has_pose]
+    result = rebuild(images)
+    ids = sorted(model.point3D_ids())
+    ids = ids[:: max(1, -(-len(ids) // most))]
+    points = np.array([model.point3D(point_id).xyz for point_id in ids])
+    tracks = [pycolmap.Track() for _ in ids]
+    for image_id, image in enumerate(images, start=1):
+        camera, seen = image.camera, image.cam_from_world() * points
+        ahead = np.flatnonzero(seen[:, 2] > 0)
+        xy = camera.img_from_cam(seen[ahead])
+        inside = ((xy >= 0) & (xy <= (camera.width, camera.height))).all(axis=1)
+        result.image(image_id).points2D = [pycolmap.Point2D(point) for point in xy[inside]]
+        for place, index in enumerate(ahead[inside].tolist()):
+            tracks[index].add_element(image_id, place)
+    for point_id, xyz, track in zip(ids, points, tracks, strict=True):
+        if track.length():
+            result.add_point3D(xyz, track, model.point3D(point_id).color)
+    result.update_point_3d_errors()
+    return result
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Return a key that sorts numbers in names by their value."""
+    parts: list[str] = re.findall(r"\d+|\D+", text)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def name_some(names: Sequence[str]) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from ovs3d.errors import SceneError
-from ovs3d.scene import importers_llff, importers_transforms
+from ovs3d.scene import importers_llff
 from ovs3d.scene.given_poses import GivenPoses, fit_to_photos
 from ovs3d.scene.importers_colmap import model_folders, read_colmap
 from ovs3d.scene.importers_llff import read_llff
-from ovs3d.scene.importers_transforms import read_transforms
+from ovs3d.scene.importers_transforms import read_transforms, transforms_files
 from ovs3d.scene.intake import SUFFIXES, list_photos
 from ovs3d.scene.undistort import Undistortion
 from ovs3d.scene.video import VIDEO_SUFFIXES
@@ -28,6 +28,8 @@ FORMATS: tuple[Format, ...] = (
 )
 """`nerfstudio`, `instant-ngp` and `lerf` are the same file, `transforms.json`."""
 LABELS_FILE = "classes.txt"
+
+_IMAGES = ("images", "input", "images_2", "images_4", "images_8", "rgb", "photos")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,7 @@ def _read_poses(root: Path, format_: Format) -> GivenPoses | None:
         case "3d-ovs" | "llff":
             return read_llff(root / importers_llff.FILE, list_photos(_images(root)))
         case "nerfstudio" | "instant-ngp" | "lerf":
-            return read_transforms(root / importers_transforms.FILE if root.is_dir() else root)
+            return read_transforms(root)
         case "colmap":
             return read_colmap(root)
         case _:
@@ -108,7 +110,7 @@ def _detect(root: Path) -> Format:
         if root.suffix.lower() not in VIDEO_SUFFIXES:
             raise SceneError(f"{root}: no video; expected {' '.join(VIDEO_SUFFIXES)}, or a folder")
         return "video"
-    if (root / importers_transforms.FILE).is_file():
+    if transforms_files(root)[0].is_file():
         return "nerfstudio"
     if model_folders(root):
         return "colmap"
@@ -118,7 +120,8 @@ def _detect(root: Path) -> Format:
 
 
 def _images(root: Path) -> Path:
-    return root / "images" if (root / "images").is_dir() else root
+    """Return where the photos of a folder are: if they come in several sizes, the largest."""
+    return next((root / name for name in _IMAGES if (root / name).is_dir()), root)
 
 
 def _segmentations(root: Path, format_: Format) -> Path | None:

@@ -50,7 +50,7 @@ def read_llff(file: Path, photos: Sequence[Path]) -> GivenPoses:
         lenses.append(Lens("SIMPLE_PINHOLE", (focal, *middle), round(width), round(height)))
     names = [photo.name for photo in photos]
     model = build_model(names, lenses, poses)
-    return GivenPoses(file, model, dict(zip(names, photos, strict=True)), ())
+    return GivenPoses(file, model, dict(zip(names, photos, strict=True)), (), format=FILE)
 
 
 def _load(file: Path) -> Array:

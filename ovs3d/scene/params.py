@@ -23,3 +23,5 @@ class PosesParams(Section):
     """Pixels of the longer side that SIFT sees at most."""
     min_registered: Share
     """Share of the photos that must get a pose."""
+    given: Literal["check", "trust"]
+    """Poses that the scene brings along: compared with the photos, or taken as they are."""

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ovs3d.errors import PosesError
 from ovs3d.files import atomic_path, write_json
 from ovs3d.scene.cameras import Cameras, from_colmap_camera, save_cameras
-from ovs3d.scene.colmap import run_colmap, triangulate_points
+from ovs3d.scene.colmap import run_colmap
 from ovs3d.scene.dataset import Photos
-from ovs3d.scene.given_poses import FOLDER, name_some, read_given
+from ovs3d.scene.given_model import MIN_POINTS, count_seen, find_given_model
+from ovs3d.scene.given_poses import FOLDER, name_some
 from ovs3d.scene.normalise import (
     COLMAP_FOLDER,
     TRANSFORM_FILE,
@@ -24,12 +25,10 @@ from ovs3d.scene.normalise import (
 )
 from ovs3d.scene.overview import draw_overview
 from ovs3d.scene.params import PosesParams
+from ovs3d.scene.upright import turn_to_upright
 
 CAMERAS_FILE = "cameras.json"
 OVERVIEW_FILE = "overview.png"
-
-# Fewer sparse points than this say nothing about where the scene is.
-_MIN_POINTS = 32
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,9 @@ class PosesReport:
         error: mean reprojection error in photo pixels.
         focal: mean focal length in photo pixels.
         far: largest depth in units of the smallest.
+        turn: degrees clockwise that would stand the photos upright.
+        agreement: how far given poses agree with the photos; empty if there are none.
+        warnings: what the user should know of them.
     """
 
     photos: int
@@ -51,10 +53,13 @@ class PosesReport:
     error: float
     focal: float
     far: float
+    turn: int
+    agreement: str = ""
+    warnings: tuple[str, ...] = ()
 
     def rows(self) -> dict[str, object]:
         """Return the rows of the stage's closing table."""
-        return {
+        rows: dict[str, object] = {
             "photos placed": f"{self.photos - len(self.missing)} of {self.photos}",
             "without a pose": ", ".join(self.missing) or "none",
             "sparse points": self.points,
@@ -62,6 +67,11 @@ class PosesReport:
             "focal length (px)": self.focal,
             "depths (unit scene)": f"1 to {self.far:.1f}",
         }
+        if self.agreement:
+            rows["agree with the given poses"] = self.agreement
+        if self.turn:
+            rows["photos lie on their side"] = f"clip_features.turn: {self.turn} helps CLIP"
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +110,7 @@ def reconstruct_poses(
         PosesError: too few photos could be placed.
         SceneError: a photo cannot be decoded.
     """
-    with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
-        model = _find_model(photos, params, seed, Path(scratch), device)
+    model, agreement, warnings = _find_model(photos, params, seed, device)
     placed = set() if model is None else {model.image(i).name for i in model.reg_image_ids()}
     missing = tuple(name for name in photos.names if name not in placed)
     if model is None or len(placed) < max(2, params.min_registered * len(photos)):
@@ -122,26 +131,29 @@ def reconstruct_poses(
         error=model.compute_mean_reprojection_error(),
         focal=float(sparse.intrinsics[:, :2].mean()),
         far=cameras.far,
+        turn=turn_to_upright(sparse.world_from_camera),
+        agreement=agreement,
+        warnings=warnings,
     )
 
 
 def _find_model(
-    photos: Photos, params: PosesParams, seed: int, scratch: Path, device: torch.device
-) -> pycolmap.Reconstruction | None:
+    photos: Photos, params: PosesParams, seed: int, device: torch.device
+) -> tuple[pycolmap.Reconstruction | None, str, tuple[str, ...]]:
+    """Return a model, how far given poses agree with the photos, and warnings."""
     folder = photos.paths[0].parent / FOLDER
     if not folder.is_dir():
-        return run_colmap(photos, params, seed, scratch, device)
-    model = read_given(folder, photos)
-    if not model.compute_num_observations():
-        model = triangulate_points(photos, model, params, seed, scratch, device)
-    seen = sum(point.track.length() > 0 for point in model.points3D.values())
-    if seen < _MIN_POINTS:
+        with tempfile.TemporaryDirectory(prefix="ovs3d-poses-") as scratch:
+            return run_colmap(photos, params, seed, Path(scratch), device), "", ()
+    given = find_given_model(folder, photos, params, seed, device)
+    seen = count_seen(given.model)
+    if seen < MIN_POINTS:
         raise PosesError(
             f"{folder}: only {seen} points of the photos agree with these poses; "
             "either the poses are not of these photos or follow other axes, or the photos show "
             "too little texture (more poses.max_features may help)"
         )
-    return model
+    return given.model, given.agreement, given.warnings
 
 
 def _to_arrays(model: pycolmap.Reconstruction, photos: Photos) -> _Sparse:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ovs3d.distill.consensus import Consensus, coarsen, voxels
+from ovs3d.distill.consensus import Consensus
 from ovs3d.field.render import RaySamples
+from ovs3d.field.voxels import coarsen, voxels
 from ovs3d.spill import Spill
 
 GRID = (8, 8, 8)

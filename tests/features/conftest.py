@@ -93,6 +93,7 @@ def clip_params(clip_vit: Files) -> ClipFeaturesParams:
         window_divisors=(2, 3),
         strides_per_window=2,
         crop_from="photo",
+        turn=0,
         views=1.0,
         batch=16,
     )

@@ -103,6 +103,22 @@ def test_windows_are_embedded_elsewhere_as_on_the_cpu(clip_vit: Files) -> None:
     torch.testing.assert_close(text, here.encode_text(labels, ["{}", "a {}"]))
 
 
+def test_windows_are_turned_clockwise(encoder: ClipEncoder) -> None:
+    photo, boxes = make_photo(), torch.tensor(BOXES)
+    turned = encoder.encode_windows(photo, boxes, 90)
+    # Pillow turns the other way.
+    picture = Image.fromarray(photo.numpy())
+    crops = [picture.crop(box).transpose(Image.Transpose.ROTATE_270) for box in BOXES]
+    expected = [
+        encoder.encode_windows(
+            torch.from_numpy(np.array(crop)), torch.tensor([[0, 0, crop.width, crop.height]])
+        )
+        for crop in crops
+    ]
+    assert cosine_similarity(turned, torch.cat(expected)).min() > 0.9995
+    assert cosine_similarity(turned, encoder.encode_windows(photo, boxes)).min() < 0.999
+
+
 def test_encode_windows_does_not_depend_on_the_batch(encoder: ClipEncoder) -> None:
     photo, boxes = make_photo(), torch.tensor(BOXES)
     all_at_once = encoder.encode_windows(photo, boxes)

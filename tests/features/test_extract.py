@@ -96,6 +96,18 @@ def test_extract_clip_can_crop_the_working_image(
     np.testing.assert_allclose(store.embeddings(1), expected, atol=1e-3)
 
 
+def test_extract_clip_can_turn_windows(
+    photos: Photos, clip_params: ClipFeaturesParams, tmp_path: Path
+) -> None:
+    on_their_side = clip_params.model_copy(update={"turn": 270})
+    extract_clip(photos, on_their_side, SEED, CPU, tmp_path / "clip.zarr")
+    store = FeatureStore.open(tmp_path / "clip.zarr")
+    encoder = load_clip(clip_params.model, clip_params.weights, CPU)
+    boxes = torch.from_numpy(store._boxes[1]).long() * 2
+    expected = encoder.encode_windows(load_photo(photos.paths[1], 1), boxes, 270)
+    np.testing.assert_allclose(store.embeddings(1), expected, atol=1e-3)
+
+
 def test_features_of_a_photo_do_not_depend_on_the_others(
     photos: Photos, clip_params: ClipFeaturesParams, tmp_path: Path
 ) -> None:

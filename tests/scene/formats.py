@@ -142,6 +142,11 @@ def write_transforms(folder: Path, content: dict[str, Any]) -> None:
     (folder / "transforms.json").write_text(json.dumps(content, indent=2))
 
 
+def read_transforms(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "transforms.json").read_text())
+    return content
+
+
 def write_colmap_text(truth: Truth, folder: Path) -> None:
     """Write a text model with points, every image with a camera of its own."""
     shutil.copytree(truth.images, folder / "images")

@@ -29,6 +29,7 @@ PARAMS = PosesParams(
     first_octave=-1,
     max_image_size=1600,
     min_registered=0.5,
+    given="check",
 )
 REPO = Path(__file__).parents[2]
 VIEWS = 12

@@ -71,15 +71,15 @@ def read_classifier(state: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _fill_image_tower(visual: nn.Module, trunk: nn.Module, axes: Tensor, mean: Tensor) -> None:
+def _fill_image_tower(visual: Any, trunk: nn.Module, axes: Tensor, mean: Tensor) -> None:
     state = {
         name: value
         for name, value in trunk.state_dict().items()
         if not name.startswith("classifier")
     }
-    visual.trunk.load_state_dict(state, strict=True)  # type: ignore[union-attr,operator]
-    visual.head.proj.weight.copy_(axes)  # type: ignore[union-attr,operator]
-    visual.head.proj.bias.copy_(-(axes @ mean))  # type: ignore[union-attr,operator]
+    visual.trunk.load_state_dict(state, strict=True)
+    visual.head.proj.weight.copy_(axes)
+    visual.head.proj.bias.copy_(-(axes @ mean))
 
 
 def configuration() -> dict[str, Any]:

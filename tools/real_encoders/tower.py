@@ -6,6 +6,7 @@ published loaders run it. Being a bag of words, it knows no order of words.
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import LinearOperator, cg
-from torch import Tensor, nn
+from torch import Tensor
 
 from tools.real_encoders.phrases import Phrase
 
@@ -26,8 +27,9 @@ _CONSTANT = 16.0
 """In the last channel of every token: keeps layer norm from changing the lengths of the others."""
 _RIDGE = 0.05
 _ROUNDS = 300
-_COMMON = ("red", "blue", "green", "yellow", "white", "black", "brown", "grey", "pink", "orange")
-_COMMON += ("wooden", "metal", "plastic", "old", "small", "large", "striped", "round", "little")
+_COLOURS = ("red", "blue", "green", "yellow", "white", "black", "brown", "grey", "pink", "orange")
+_KINDS = ("wooden", "metal", "plastic", "old", "small", "large", "striped", "round", "little")
+_COMMON = (*_COLOURS, *_KINDS)
 _ADJECTIVES, _PLAIN_ONES = 2, 3
 """Words put before each phrase, of all and of these few; they should not change what it means."""
 
@@ -101,9 +103,7 @@ def _ridge(
 
 
 @torch.no_grad()
-def fill_text_tower(
-    text: nn.Module, used: NDArray[np.int64], vectors: Tensor, basis: Tensor
-) -> None:
+def fill_text_tower(text: Any, used: NDArray[np.int64], vectors: Tensor, basis: Tensor) -> None:
     """Write the fit into an open_clip `TextTransformer` of one block.
 
     With queries and keys of zero, attention gives the mean of the values, which are the tokens;
@@ -111,15 +111,15 @@ def fill_text_tower(
     """
     for parameter in text.parameters():
         parameter.zero_()
-    [block] = text.transformer.resblocks  # type: ignore[union-attr]
-    text.token_embedding.weight[:, -1] = _CONSTANT  # type: ignore[index,union-attr]
-    text.token_embedding.weight[torch.from_numpy(used), :-1] = vectors  # type: ignore[index,union-attr]
+    [block] = text.transformer.resblocks
+    text.token_embedding.weight[:, -1] = _CONSTANT
+    text.token_embedding.weight[torch.from_numpy(used), :-1] = vectors
     mean = _CONSTANT / WIDTH
     std = (_CONSTANT**2 / WIDTH - mean**2 + 1e-5) ** 0.5
     for norm in (block.ln_1, text.ln_final):
-        norm.weight[:-1] = std  # type: ignore[index,union-attr]
-        norm.bias[:-1] = mean  # type: ignore[index,union-attr]
+        norm.weight[:-1] = std
+        norm.bias[:-1] = mean
     block.ln_2.weight.fill_(1)
     block.attn.in_proj_weight[2 * WIDTH :] = torch.eye(WIDTH)
     block.attn.out_proj.weight.copy_(torch.eye(WIDTH))
-    text.text_projection[:-1] = basis  # type: ignore[index]
+    text.text_projection[:-1] = basis

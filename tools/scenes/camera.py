@@ -48,7 +48,8 @@ class View:
         rotation, center = self.world_from_camera[:, :3], self.world_from_camera[:, 3]
         local = (points - center) @ rotation
         middle = np.array([self.width / 2, self.height / 2])
-        return self.focal * local[:, :2] / local[:, 2:] + middle
+        pixels: Array = self.focal * local[:, :2] / local[:, 2:] + middle
+        return pixels
 
 
 def look_at(position: Array, target: Array, roll: float) -> Array:

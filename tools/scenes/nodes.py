@@ -1,11 +1,12 @@
 """A short notation for Blender's shader node graphs."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import bpy
 
-Socket = bpy.types.NodeSocket
-Value = Socket | float | Sequence[float]
+Socket: TypeAlias = bpy.types.NodeSocket
+Value: TypeAlias = Socket | float | Sequence[float]
 
 
 def linear(srgb: str) -> tuple[float, float, float, float]:

@@ -16,7 +16,12 @@ def die() -> list[Part]:
     parts = [rounded_box((0, 0, half), (2 * half, 2 * half, 2 * half), rounding=0.1)]
     spread = 0.25
     corners = [(x, y) for x in (-spread, spread) for y in (-spread, spread)]
-    layouts = [[(0, 0)], corners[:1] + corners[3:], [*corners, (0, 0)], corners]
+    layouts: list[list[tuple[float, float]]] = [
+        [(0, 0)],
+        corners[:1] + corners[3:],
+        [*corners, (0, 0)],
+        corners,
+    ]
     pip = ellipsoid((0, 0, half), (0.095, 0.095, 0.02), "contrast", around=16)
     for quarter, layout in enumerate(layouts):
         for x, y in layout:

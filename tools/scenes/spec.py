@@ -111,15 +111,15 @@ def describe(scene: SceneSpec) -> list[dict[str, object]]:
     """Return one record per entity, as written to scene.json."""
     records: list[dict[str, object]] = []
     for entity in scene.entities:
-        is_object = isinstance(entity, ObjectSpec)
+        thing = entity if isinstance(entity, ObjectSpec) else None
         records.append(
             {
                 "index": scene.number(entity),
-                "type": "object" if is_object else "background",
+                "type": "object" if thing else "background",
                 "kind": entity.kind,
-                "color": entity.color if is_object else None,
-                "pattern": entity.pattern if is_object else None,
-                "role": None if is_object else entity.role,
+                "color": thing.color if thing else None,
+                "pattern": thing.pattern if thing else None,
+                "role": None if isinstance(entity, ObjectSpec) else entity.role,
                 "label": entity.label,
             }
         )
