@@ -196,7 +196,7 @@ def demo_agrees(device: torch.device) -> list[Row]:
     """Reconstruct, distil and score the demo anew; compare with what a CPU had scored."""
     known = DATA / "evaluate/demo/metrics.json"
     if not known.exists():
-        return [Row("demo: mIoU", math.nan, note="not run: `make demo` comes first")]
+        return [Row("demo: mIoU", math.nan, note="not run: `dvc repro` comes first")]
     params = load_scene_params(PARAMS_FILE, "demo").model_copy(update={"device": device.type})
     raw = DATA / "raw/demo"
     with tempfile.TemporaryDirectory() as folder:
