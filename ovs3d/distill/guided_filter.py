@@ -7,7 +7,6 @@ result has one; where it has none the map is smoothed.
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def guided_filter(guide: Tensor, maps: Tensor, radius: int, epsilon: float) -> Tensor:
@@ -28,21 +27,29 @@ def guided_filter(guide: Tensor, maps: Tensor, radius: int, epsilon: float) -> T
     def mean(values: Tensor) -> Tensor:
         return _box_mean(values, radius)
 
+    # Variances are differences of means.
+    kind, guide, maps = maps.dtype, guide.double(), maps.double()
     guide_mean, maps_mean = mean(guide), mean(maps)
     variance = mean(guide[:, None] * guide) - guide_mean[:, None] * guide_mean
     covariance = mean(guide[:, None] * maps) - guide_mean[:, None] * maps_mean
-    ridge = epsilon * torch.eye(len(guide), device=guide.device)
+    ridge = epsilon * torch.eye(len(guide), dtype=guide.dtype, device=guide.device)
     slopes = torch.linalg.solve(
         variance.permute(2, 3, 0, 1) + ridge, covariance.permute(2, 3, 0, 1)
     )
     slopes = slopes.permute(2, 3, 0, 1)  # [K, C, h, w]
     offsets = maps_mean - (slopes * guide_mean[:, None]).sum(0)
-    return (mean(slopes) * guide[:, None]).sum(0) + mean(offsets)
+    return ((mean(slopes) * guide[:, None]).sum(0) + mean(offsets)).to(kind)
 
 
 def _box_mean(values: Tensor, radius: int) -> Tensor:
-    """Return the mean of [..., h, w] over squares around every pixel."""
-    flat = values.reshape(1, -1, *values.shape[-2:])
-    return functional.avg_pool2d(
-        flat, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False
-    ).view(values.shape)
+    """Return the mean of [..., h, w] over squares around every pixel, in a time that no radius
+    changes."""
+    for dim in (-2, -1):
+        size = values.shape[dim]
+        place = torch.arange(size, device=values.device)
+        first, end = (place - radius).clamp_min(0), (place + radius + 1).clamp_max(size)
+        zero = torch.zeros_like(values.narrow(dim, 0, 1))
+        sums = torch.cat((zero, values.cumsum(dim)), dim)
+        count = (end - first).view(-1, *(1 for _ in range(-1 - dim)))
+        values = (sums.index_select(dim, end) - sums.index_select(dim, first)) / count
+    return values
