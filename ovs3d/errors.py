@@ -1,14 +1,19 @@
 """Errors that a user can act on: each message says what is wrong, where, and what to do."""
 
 import difflib
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ovs3d.files import no_space_left
 
-INTERRUPTED = 130
-"""Exit code of a process that Ctrl-C ended, as shells have it."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes of a process that Ctrl-C or SIGTERM ended, as shells have them."""
+MISTAKE = 2
+"""Exit code after a mistake of the user, as argparse has it."""
 
 
 class Ovs3dError(Exception):
@@ -43,8 +48,8 @@ class ClusterError(Ovs3dError):
     """Other machines cannot do their part of the work."""
 
 
-def one_line(error: BaseException, limit: int = 240) -> str:
-    """Return an error's message on one line, cut to `limit` characters."""
+def one_line(error: BaseException | str, limit: int = 240) -> str:
+    """Return an error's message, or a text, on one line, cut to `limit` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
@@ -59,6 +64,10 @@ def did_you_mean(name: str, known: Iterable[Any]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came; whatever cleans up after Ctrl-C cleans up after it."""
+
+
 def guarded(program: str, work: Callable[[], int | None]) -> int:
     """Do a program's work; tell on stderr, in one line, what a user can do something about.
 
@@ -67,21 +76,41 @@ def guarded(program: str, work: Callable[[], int | None]) -> int:
         work: returns the exit code, or nothing if it can only end well.
 
     Returns:
-        That of the work, 1 after an `Ovs3dError` or on a full disk, 130 after Ctrl-C.
+        That of the work, 2 after an `Ovs3dError` or on a file that cannot be used, 1 on a full
+        disk, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    heed_sigterm()
+    code = MISTAKE
     try:
         return work() or 0
+    except _Terminated:
+        message, code = "interrupted (SIGTERM)", TERMINATED
     except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        message, code = "interrupted", INTERRUPTED
     except Ovs3dError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        message = str(error)
     except Exception as error:
-        if not no_space_left(error):
+        if no_space_left(error):
+            message = (
+                f"the disk or the quota is full ({one_line(error)}); free some space and repeat"
+            )
+            code = 1
+        elif isinstance(error, OSError) and error.filename is not None:
+            message = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        else:
             raise
-        print(
-            f"{program}: the disk or the quota is full ({one_line(error)}); free some space and "
-            "repeat",
-            file=sys.stderr,
-        )
-    return 1
+    print(f"{program}: {message}", file=sys.stderr)
+    return code
+
+
+def heed_sigterm() -> None:
+    """Let SIGTERM end what `guarded` does; needed again where COLMAP was imported meanwhile.
+
+    Its logger takes SIGTERM for a crash and prints all that the machine was doing.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated

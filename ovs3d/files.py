@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         if path.is_dir():
-            # A folder cannot be renamed onto a non-empty one.
+            if not temporary.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            # A folder cannot be renamed onto a non-empty one, nor onto a link.
             _remove(path)
         temporary.replace(path)
     finally:
@@ -44,7 +46,9 @@ def remove_abandoned(path: Path) -> None:
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         process = leftover.name.split(".")[-2]
         if process.isdecimal() and not _alive(int(process)):
-            _remove(leftover)
+            # Somebody else's may stay; it is in nobody's way.
+            with suppress(PermissionError):
+                _remove(leftover)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -94,7 +98,17 @@ def _alive(process: int) -> bool:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        # Copied from folders that cannot be written.
+        for folder in (
+            path,
+            *(Path(top, name) for top, names, _ in os.walk(path) for name in names),
+        ):
+            if not folder.is_symlink():
+                folder.chmod(0o700)
+        shutil.rmtree(path)

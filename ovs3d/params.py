@@ -161,10 +161,10 @@ def preset_names(path: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} does not exist; run from the folder that holds it") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, LookupError) as error:
         raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise ParamsError(f"{path} must hold a mapping of sections")

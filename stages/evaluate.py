@@ -10,7 +10,8 @@ from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos, read_masks
+from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.masks import read_masks
 from ovs3d.scene.views import split_views
 from stages._run import run
 

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ovs3d.files import atomic_path
 
 
@@ -36,3 +38,25 @@ def test_failed_write_leaves_what_stood_there(tmp_path: Path) -> None:
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "before"
+
+
+def test_a_file_takes_no_folder_s_place(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/a.png").write_text("precious")
+    with (
+        pytest.raises(IsADirectoryError, match="pictures"),
+        atomic_path(tmp_path / "pictures") as temporary,
+    ):
+        temporary.write_text("a picture")
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+    assert (tmp_path / "pictures/a.png").read_text() == "precious"
+
+
+def test_a_folder_that_takes_a_link_s_place_leaves_what_it_led_to(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/a").write_text("precious")
+    (tmp_path / "scene").symlink_to(tmp_path / "elsewhere")
+    with atomic_path(tmp_path / "scene") as temporary:
+        temporary.mkdir()
+    assert (tmp_path / "elsewhere/a").read_text() == "precious"
+    assert not (tmp_path / "scene").is_symlink()

@@ -37,20 +37,20 @@ def test_main_gets_paths_and_the_params_of_its_scene() -> None:
     assert poses.max_features > 0
 
 
-def test_mistake_of_the_user_is_one_line_and_exit_code_1(
+def test_mistake_of_the_user_is_one_line_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def main(_arguments: argparse.Namespace, _params: SceneParams) -> None:
         raise SceneError("a/b: no photos in it")
 
-    assert run(main, None, (), argv=("demo",)) == 1
+    assert run(main, None, (), argv=("demo",)) == 2
     captured = capsys.readouterr()
     assert captured.err.endswith(": a/b: no photos in it\n")
     assert captured.err.count("\n") == 1
 
 
-def test_unknown_scene_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(lambda *_: None, None, (), argv=("no-such-scene",)) == 1
+def test_unknown_scene_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(lambda *_: None, None, (), argv=("no-such-scene",)) == 2
     assert "no scene 'no-such-scene'" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from ovs3d.errors import guarded
+from ovs3d.errors import guarded, heed_sigterm
 
 # Name -> module and line of help.
 COMMANDS = {
@@ -48,6 +48,7 @@ def _run(words: Sequence[str]) -> int:
         # Importing all commands would take seconds, most of them for torch.
         if words[:1] == [name]:
             implementation = importlib.import_module(module)
+            heed_sigterm()
             implementation.add_arguments(command)
             command.set_defaults(run=implementation.run)
     arguments = parser.parse_args(words)

@@ -71,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
     scene = arguments.name
     params = load_scene_params(PARAMS_FILE, scene)
     out = arguments.out or Path("data/export_features", scene, "dense.zarr")
+    if out.exists() and not (out / "zarr.json").is_file():
+        raise StoreError(f"--out {out}: is there and no Zarr group; choose another place")
     store = FeatureStore.open(built("clip_features", scene, "clip.zarr"))
     report = export_dense(store, out, resolve_device(params.device))
     summary_table(f"{out}", report.rows())

@@ -21,7 +21,7 @@ from ovs3d.features.store import FeatureStore
 from ovs3d.params import load_scene_params
 from ovs3d.progress import plain_console
 from ovs3d.scene.dataset import Photos, load_photo, open_photos
-from ovs3d.scene.labels import Label, label_names, parse_labels, read_labels
+from ovs3d.scene.labels import Label, label_names, labels_of_option, read_labels
 
 _VIEWS = 2
 """Views that are looked at if none are chosen."""
@@ -154,7 +154,7 @@ def _labels(words: str | None, folder: Path) -> tuple[Label, ...]:
     if words is None:
         labels = read_labels(folder / "segmentations" / "classes.txt")
     else:
-        labels = parse_labels(words.split(","), "--labels", "name")
+        labels = labels_of_option(words)
     if len(labels) < 2:
         raise SceneError(f"{folder}: a single label has nothing to compete with; name more")
     return labels

@@ -30,7 +30,7 @@ from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, composite, march
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.scene.dataset import Photos, load_photo, load_seen, usable_pixels
 from ovs3d.spill import Drawn, Row, Spill, take
 
 _SPREAD_PIXELS = 1 << 12
@@ -129,6 +129,8 @@ class PixelBank:
         features: windows of the views.
         targets: of RDA.
         units: of the features.
+        usable: [R] int64 on the CPU, pixels that photos do not leave out; None if there are no
+            others.
     """
 
     rays: BakedRays
@@ -139,9 +141,16 @@ class PixelBank:
     features: WindowFeatures
     targets: Targets
     units: ClipUnits
+    usable: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.colors)
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw pixels to train on, int64 [count], with a generator of the CPU."""
+        most = len(self) if self.usable is None else len(self.usable)
+        drawn = torch.randint(most, (count,), generator=generator)
+        return drawn if self.usable is None else self.usable[drawn]
 
     def features_of(self, drawn: Drawn) -> tuple[Tensor, Tensor]:
         """Return what B pixels are trained on.
@@ -163,10 +172,13 @@ class TokenBank:
     Attributes:
         rays: of the token centres, row by row.
         tokens: [V, h, w, E] float16, L2-normalised.
+        stand_ins: [V * h * w] int64 on the CPU, for each token itself, or the nearest one of its view whose
+            pixel the photo does not leave out; None if there are no others.
     """
 
     rays: BakedRays
     tokens: Tensor
+    stand_ins: Tensor | None = None
 
     def patch_index(self, count: int, side: int, generator: torch.Generator) -> Tensor:
         """Draw square patches of tokens: ray numbers int64 [count, side * side], on the CPU."""
@@ -181,7 +193,8 @@ class TokenBank:
         rows = torch.arange(side_y, device=left.device)
         columns = torch.arange(side_x, device=left.device)
         grid = (corner[:, :, None] + rows[:, None]) * width + left[:, :, None] + columns
-        return grid.flatten(1)
+        patches = grid.flatten(1)
+        return patches if self.stand_ins is None else self.stand_ins[patches]
 
     def measure(self, side: int, generator: torch.Generator) -> TokenUnits:
         """Measure the similarities of tokens in patches of this side."""
@@ -268,13 +281,15 @@ def make_pixel_bank(
     features = store.load(views, spill.device, spill, params.window_sigma)
     ys, xs = store.cells(xy)
     rays = bake_rays(field, inputs.cameras, views, xy, params.mass_kept, "pixels", spill)
+    usable = usable_pixels(photos, views, params.downscale, spill.device)
     shape = (photos.height // params.downscale, photos.width // params.downscale)
     window = min(shape) / max(store.attributes["window_divisors"])
-    scored = ScoredPixels(features, ys, xs, shape, window, colors, rays.samples, field.config.grid)
+    grid = field.config.grid
+    scored = ScoredPixels(features, ys, xs, shape, window, colors, rays.samples, grid, usable)
     targets = make_targets(scored, inputs.text, params.relevancy, spill)
     units = neutral_clip_units(inputs.text)
     if params.units == "scene":
-        sampled = evenly(len(views) * len(xy), _SPREAD_PIXELS, spill.device)
+        sampled = evenly(len(views) * len(xy), _SPREAD_PIXELS, spill.device, usable)
         row, pixel = sampled // len(xy), sampled % len(xy)
         shown = torch.tensor(views, device=spill.device)[row]
         units = measure_clip_units(features.gather(shown, ys[pixel], xs[pixel]), inputs.text)
@@ -287,6 +302,7 @@ def make_pixel_bank(
         features=features,
         targets=targets,
         units=units,
+        usable=None if usable is None else usable.cpu(),
     )
 
 
@@ -326,4 +342,19 @@ def make_token_bank(
     loaded = (store.load([view], device).float() for view in views)
     (tokens,) = spill.collect((functional.normalize(part, dim=-1).half(),) for part in loaded)
     rays = bake_rays(field, inputs.cameras, views, xy.float(), mass_kept, "tokens", spill)
-    return TokenBank(rays, tokens)
+    return TokenBank(rays, tokens, _stand_ins(photos, views, xy))
+
+
+def _stand_ins(photos: Photos, views: tuple[int, ...], xy: Tensor) -> Tensor | None:
+    """Return `TokenBank.stand_ins` for tokens whose centres [P, 2] are photo pixel coordinates."""
+    column, row = xy.cpu().long().T
+    parts, complete = [], True
+    for number, view in enumerate(views):
+        seen = load_seen(photos.paths[view], 1)
+        own = torch.arange(len(xy))
+        kept = own if seen is None else seen[row, column].nonzero()[:, 0]
+        if len(kept) and len(kept) < len(xy):
+            own = kept[torch.cdist(xy.cpu().float(), xy.cpu().float()[kept]).argmin(dim=1)]
+            complete = False
+        parts.append(own + number * len(xy))
+    return None if complete else torch.cat(parts)

@@ -189,9 +189,11 @@ def _spread(cosines: Tensor) -> float:
     return max(float(cosines.std(-1, correction=correction).mean()), _TINY)
 
 
-def evenly(count: int, samples: int, device: torch.device) -> Tensor:
-    """Return about so many of `count` indices, int64, evenly spaced.
+def evenly(count: int, samples: int, device: torch.device, usable: Tensor | None = None) -> Tensor:
+    """Return about so many of `count` indices, int64, evenly spaced; of the usable ones, if told.
 
     The step is odd: an even one would look at every other column of most pictures only.
     """
+    if usable is not None:
+        return usable[evenly(len(usable), samples, device)]
     return torch.arange(0, count, max(1, count // samples) | 1, device=device)

@@ -22,13 +22,16 @@ _TINY = 1e-8
 class Consensus:
     """Voxels with the mean of the scores of all rays, weighted by what they add to their pixels."""
 
-    def __init__(self, samples: RaySamples, grid: Grid, scores: Tensor) -> None:
+    def __init__(
+        self, samples: RaySamples, grid: Grid, scores: Tensor, usable: Tensor | None = None
+    ) -> None:
         """Average.
 
         Args:
             samples: of R rays.
             grid: of the field.
             scores: [R, N_s, C] of any device and floating type.
+            usable: int64 rays that have a say; None if all have.
         """
         device = samples.offsets.device
         self._samples = samples
@@ -42,7 +45,7 @@ class Consensus:
         count = int(self._rows.sum())
         self._rows = self._rows.cumsum(0, dtype=torch.int32).sub_(1)
         sums = torch.zeros(count, self._shape.numel() + 1, device=device)
-        for chunk in chunks:
+        for chunk in chunks if usable is None else torch.split(usable, _RAYS_PER_CHUNK):
             part = samples.select(chunk)
             values = take(scores, chunk).float().flatten(1)
             values = torch.cat((values, torch.ones_like(values[:, :1])), dim=1)

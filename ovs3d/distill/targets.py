@@ -60,6 +60,8 @@ class ScoredPixels:
         colors: [V * h * w, 3] uint8.
         samples: of their rays.
         grid: of the field.
+        usable: int64 pixels that photos do not leave out by their alpha; None if they leave out
+            none. Others get targets, but have no say in those of the rest.
     """
 
     features: WindowFeatures
@@ -70,6 +72,7 @@ class ScoredPixels:
     colors: Tensor
     samples: RaySamples
     grid: Grid
+    usable: Tensor | None = None
 
 
 def make_targets(
@@ -79,9 +82,9 @@ def make_targets(
     (scores,) = spill.collect(_scores(pixels, text, params))
     disagreement = 0.0
     if params.consensus is not None:
-        consensus = Consensus(pixels.samples, pixels.grid, scores)
-        disagreement = _agree(consensus, scores, params)
-    scored = evenly(len(scores), _SCORED_PIXELS, spill.device)
+        consensus = Consensus(pixels.samples, pixels.grid, scores, pixels.usable)
+        disagreement = _agree(consensus, scores, params, pixels.usable)
+    scored = evenly(len(scores), _SCORED_PIXELS, spill.device, pixels.usable)
     units = measure_score_units(take(scores, scored).float(), params)
     targets = Targets(scores, units, disagreement)
     if params.guide_radius is None:
@@ -99,9 +102,11 @@ def _scores(pixels: ScoredPixels, text: Tensor, params: RelevancyParams) -> Iter
             advance()
 
 
-def _agree(consensus: Consensus, scores: Tensor, params: RelevancyParams) -> float:
+def _agree(
+    consensus: Consensus, scores: Tensor, params: RelevancyParams, usable: Tensor | None
+) -> float:
     """Mix the consensus into scores, the more the oftener views contradict it; return how often."""
-    scored = evenly(len(scores), _SCORED_PIXELS, consensus.device)
+    scored = evenly(len(scores), _SCORED_PIXELS, consensus.device, usable)
     agreed = consensus.of(scored)
     units = measure_score_units(agreed, params)
     differs = units.best(take(scores, scored).float()) != units.best(agreed)

@@ -186,7 +186,7 @@ class Distiller:
     def draw(self) -> tuple[Tensor, Tensor | None]:
         """Draw what an iteration looks at: the arguments of `terms`."""
         params, generator = self.params, self.generator
-        pixels = torch.randint(len(self.pixels), (params.batch,), generator=generator)
+        pixels = self.pixels.draw(params.batch, generator)
         if not (params.fda.positive or params.fda.negative):
             return pixels, None
         return pixels, self.tokens.patch_index(params.patches, params.patch_tokens, generator)

@@ -9,7 +9,7 @@ from ovs3d.field.model import Field
 from ovs3d.field.render import render_rays
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.scene.dataset import Photos, load_photo, load_seen
 
 _DIGITS = 4
 
@@ -44,7 +44,11 @@ def score_field(
             rendered = render_rays(field, *cameras.rays(view, xy))
             color = rendered.color.clamp(0, 1).cpu().view(photo.shape)
             target = photo.float() / 255
-            scores[str(view)] = {"psnr": psnr(color, target), "ssim": ssim(color, target)}
+            seen = load_seen(photos.paths[view], downscale)
+            scores[str(view)] = {
+                "psnr": psnr(color, target, seen),
+                "ssim": ssim(color, target, seen),
+            }
             advance()
     means = {
         name: round(float(np.mean([score[name] for score in scores.values()])), _DIGITS)

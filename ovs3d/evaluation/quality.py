@@ -15,21 +15,24 @@ _STABILISERS = (0.01**2, 0.03**2)
 _SMALLEST_ERROR = 1e-10
 
 
-def psnr(prediction: Tensor, target: Tensor) -> float:
+def psnr(prediction: Tensor, target: Tensor, seen: Tensor | None = None) -> float:
     """Compute the peak signal-to-noise ratio in decibels.
 
     Args:
         prediction: [H, W, 3] float in [0, 1].
         target: [H, W, 3] float in [0, 1].
+        seen: [H, W] bool, pixels that count; None if all do.
 
     Returns:
         -10 log10 of the mean squared error, 100 at most (equal pictures).
     """
+    if seen is not None:
+        prediction, target = prediction[seen], target[seen]
     error = (prediction.double() - target.double()).square().mean().item()
     return -10.0 * math.log10(max(error, _SMALLEST_ERROR))
 
 
-def ssim(prediction: Tensor, target: Tensor) -> float:
+def ssim(prediction: Tensor, target: Tensor, seen: Tensor | None = None) -> float:
     """Compute the structural similarity with an 11 x 11 Gaussian window (Wang et al. 2004).
 
     The mean is over colour channels and over the pixels whose window lies inside the picture.
@@ -37,6 +40,7 @@ def ssim(prediction: Tensor, target: Tensor) -> float:
     Args:
         prediction: [H, W, 3] float in [0, 1].
         target: [H, W, 3] float in [0, 1].
+        seen: [H, W] bool; others are taken as equal. None if all count.
 
     Raises:
         SceneError: the picture is smaller than the window.
@@ -48,6 +52,8 @@ def ssim(prediction: Tensor, target: Tensor) -> float:
             f"a picture of {width} x {height} pixels is too small for SSIM ({side} x {side}); "
             f"use a smaller downscale"
         )
+    if seen is not None:
+        prediction = torch.where(seen[..., None], prediction, target)
     a, b = prediction.double(), target.double()
     c1, c2 = _STABILISERS
     mean_a, mean_b = _blur(a), _blur(b)

@@ -40,7 +40,8 @@ from ovs3d.evaluation.segment import (
 from ovs3d.files import atomic_path, write_json
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import Photos, load_photo, unpack_masks
+from ovs3d.scene.dataset import Photos, load_photo, load_seen
+from ovs3d.scene.masks import unpack_masks
 
 _DIGITS = 6
 
@@ -107,7 +108,8 @@ def evaluate_scene(
                 masks = unpack_masks(shrink_labels(packed, downscale), len(model.labels))
             truth = None if masks is None else top_labels(masks)
             rendered = segment_view(model, scene.cameras, view, downscale, device)
-            scores[view] = score_view(rendered, photo, masks)
+            seen = load_seen(scene.photos.paths[view], downscale)
+            scores[view] = score_view(rendered, photo, masks, seen)
             comparison = figures.comparison(photo, truth, rendered.label_map, model.labels)
             save_png(comparison, out / "overlays" / f"{view:03d}.png")
             rendering = figures.rendering_figure(photo, rendered.picture, rendered.depth)
@@ -134,16 +136,22 @@ def evaluate_scene(
 
 
 def score_view(
-    rendered: SegmentedView, photo: NDArray[np.uint8], masks: NDArray[np.bool_] | None
+    rendered: SegmentedView,
+    photo: NDArray[np.uint8],
+    masks: NDArray[np.bool_] | None,
+    seen: torch.Tensor | None,
 ) -> ViewScore:
-    """Compare a rendered view with its photo [h, w, 3] and, if there are any, masks [C, h, w]."""
+    """Compare a rendered view with its photo [h, w, 3] and, if there are any, masks [C, h, w].
+
+    Colours are compared where the photo is `seen`, bool [h, w], or everywhere.
+    """
     color = torch.from_numpy(rendered.color)
     target = torch.from_numpy(photo).float() / 255
     counts, paper = None, None
     if masks is not None:
         counts = confusion_matrix(top_labels(masks), rendered.label_map, len(masks))
         paper = paper_score(masks, rendered.label_map)
-    return ViewScore(psnr(color, target), ssim(color, target), counts, paper)
+    return ViewScore(psnr(color, target, seen), ssim(color, target, seen), counts, paper)
 
 
 def total_counts(scores: Sequence[ViewScore], classes: int) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from ovs3d.language.surface import LIGHT, Surface, empty_surface, limited, see
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos
+from ovs3d.scene.dataset import Photos, usable_pixels
 
 _LEAST_RAYS = 2
 """Voxels that fewer rays end in are no surface."""
@@ -181,8 +181,10 @@ class Lifter:
     def _lift(self, view: int) -> None:
         field, cameras, windows = self._inputs.field, self._inputs.cameras, self._windows(view)
         step = self._probe_step
-        everything = torch.arange(len(self._xy), device=self._device)
-        for pixels in torch.split(everything, _RAYS_PER_CHUNK):
+        shown = usable_pixels(self._inputs.photos, (view,), self._params.downscale, self._device)
+        if shown is None:
+            shown = torch.arange(len(self._xy), device=self._device)
+        for pixels in torch.split(shown, _RAYS_PER_CHUNK):
             samples = march(field, *cameras.rays(view, self._xy[pixels]), LIGHT)
             whole = self._features(windows, view, pixels)
             rows = self._surface.rows(samples.points)

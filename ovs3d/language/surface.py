@@ -10,7 +10,7 @@ from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, march
 from ovs3d.field.voxels import coarsen, voxels
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.scene.dataset import Photos, load_photo, load_seen
 from ovs3d.scene.space import Grid
 
 MIN_OPACITY = 0.5
@@ -66,13 +66,16 @@ def empty_surface(field: Field) -> Surface:
 def see(
     surface: Surface, field: Field, photos: Photos, cameras: Cameras, view: int, downscale: int
 ) -> Surface:
-    """Return a surface with what the rays of one more view meet."""
+    """Return a surface with what the rays of one more view meet, where its photo shows it."""
     device = surface.sums.device
     height, width = photos.height // downscale, photos.width // downscale
     xy = pixel_centres(photos.width, photos.height, downscale).to(device)
     origins, directions = cameras.rays(view, xy)
     samples = march(field, origins, directions, LIGHT)
     last, ended = median_samples(samples)
+    shown = load_seen(photos.paths[view], downscale)
+    if shown is not None:
+        ended &= shown.to(device).flatten()
     at = samples.points[last[ended]]
     seen = origins + samples.depth[:, None] * directions
     picture = (height, width)

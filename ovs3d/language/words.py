@@ -9,7 +9,7 @@ from torch import Tensor
 from ovs3d.errors import ParamsError, QueryError
 from ovs3d.features.clip import ClipEncoder
 from ovs3d.features.prompts import too_long
-from ovs3d.scene.labels import named
+from ovs3d.scene.labels import named, plain_words
 
 CARRIERS = ("the {}", "a photo of a {}")
 """Prompts that change nothing of what is meant."""
@@ -18,13 +18,15 @@ _SHOWN = 40
 
 
 def clean(text: str) -> str:
-    """Return a text on one line.
+    """Return a text on one line, as labels are read: letters composed, quotes around it gone.
 
     Raises:
         QueryError: there is nothing in it.
+        SceneError: a character of it cannot be written.
     """
-    words = " ".join(text.split())
-    if not any(letter.isprintable() and not letter.isspace() for letter in words):
+    shown = any(letter.isprintable() and not letter.isspace() for letter in text)
+    words = plain_words(text, "query") if shown else ""
+    if not words:
         raise QueryError("an empty text finds nothing; say what to look for")
     return words
 

@@ -1,4 +1,4 @@
-"""The training rays of a scene: every pixel of every training view, in random order."""
+"""The training rays of a scene: the pixels of every training view, in random order."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.scene.dataset import Photos, load_photo, usable_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,18 +19,23 @@ class RayPool:
         origins: `[V, 3]`, world, one a view.
         directions: `[V * P, 3]`, world, camera-z 1, view after view.
         colors: uint8 `[V * P, 3]`.
+        usable: int64 `[R]`, those of the rays that are trained on; None if all are.
     """
 
     origins: Tensor
     directions: Tensor
     colors: Tensor
+    usable: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.directions)
+        return len(self.directions if self.usable is None else self.usable)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return origins, directions and float colours `[B, 3]` in [0, 1] of rays int64 `[B]`."""
-        view = torch.div(index, len(self) // len(self.origins), rounding_mode="floor")
+        if self.usable is not None:
+            index = self.usable[index]
+        pixels = len(self.directions) // len(self.origins)
+        view = torch.div(index, pixels, rounding_mode="floor")
         return self.origins[view], self.directions[index], self.colors[index] / 255
 
     def rays(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -47,6 +52,8 @@ def load_rays(
 ) -> RayPool:
     """Decode the photos of some views and cast a ray through every pixel.
 
+    Pixels that a photo leaves out by its alpha are not trained on.
+
     Raises:
         PosesError: a view has no pose.
         SceneError: a photo cannot be decoded.
@@ -62,6 +69,7 @@ def load_rays(
         torch.stack(origins).to(device),
         torch.cat(directions).to(device),
         torch.cat(colors).to(device),
+        usable_pixels(photos, views, downscale, device),
     )
 
 

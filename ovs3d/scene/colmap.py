@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ovs3d.device import to_device
 from ovs3d.progress import progress
-from ovs3d.scene.dataset import Photos, file_format, is_upright, load_photo
+from ovs3d.scene.dataset import Photos, file_format, has_alpha, is_upright, load_photo, load_seen
 from ovs3d.scene.epipolar import Matches
 from ovs3d.scene.matching import match_descriptors
 from ovs3d.scene.pairs import photo_pairs
@@ -169,21 +169,31 @@ def _prepare_photos(photos: Photos, images: Path) -> list[str]:
     """Check that every photo decodes and lay them out for COLMAP; return their names there.
 
     COLMAP ignores the EXIF orientation, cannot take a name with a space in a list of pairs, and
-    passes over files that it cannot read, a WebP named .jpg for one.
+    passes over files that it cannot read, a WebP named .jpg for one. Masks keep it from pixels that
+    alpha leaves out; it wants one for every photo, or none.
     """
     images.mkdir()
-    names = []
+    masked, names = any(has_alpha(path) for path in photos.paths), []
+    if masked:
+        _masks(images).mkdir()
     with progress("decode", len(photos), "photos") as advance:
         for view, path in enumerate(photos.paths):
-            pixels = load_photo(path, 1)
-            as_is = _readable(path) and is_upright(path)
+            pixels, seen = load_photo(path, 1), load_seen(path, 1)
+            as_is = _readable(path) and is_upright(path) and seen is None
             names.append(f"{view:06d}{path.suffix.lower() if as_is else '.png'}")
             if as_is:
                 (images / names[view]).symlink_to(path.resolve())
             else:
                 Image.fromarray(pixels.numpy()).save(images / names[view], compress_level=1)
+            if masked:
+                mask = np.ones(pixels.shape[:2], bool) if seen is None else seen.numpy()
+                Image.fromarray(mask).save(_masks(images) / f"{names[view]}.png")
             advance()
     return names
+
+
+def _masks(images: Path) -> Path:
+    return images.with_name("masks")
 
 
 def _readable(path: Path) -> bool:
@@ -234,11 +244,16 @@ def _extract(names: list[str], params: PosesParams, images: Path, database: Path
     options = pycolmap.FeatureExtractionOptions(use_gpu=False, max_image_size=params.max_image_size)
     options.sift.max_num_features = params.max_features
     options.sift.first_octave = params.first_octave
+    reader = pycolmap.ImageReaderOptions()
+    if _masks(images).is_dir():
+        reader.mask_path = _masks(images)
     batch = 2 * (os.cpu_count() or 1)
     with progress("SIFT points", len(names), "photos") as advance:
         for start in range(0, len(names), batch):
             some = names[start : start + batch]
-            pycolmap.extract_features(database, images, some, extraction_options=options)
+            pycolmap.extract_features(
+                database, images, some, reader_options=reader, extraction_options=options
+            )
             advance(len(some))
 
 

@@ -1,5 +1,6 @@
-"""A scene as the user brings it: photos and masks."""
+"""A scene's photos: which there are, their pixels, and which of these show the scene."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ovs3d.errors import SceneError
+from ovs3d.errors import Ovs3dError, SceneError, one_line
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 """What Pillow, COLMAP and video tools all read."""
@@ -20,9 +20,13 @@ MIN_SIDE = 64
 """Pixels; below this neither SIFT nor the feature windows have anything to see."""
 NO_LABEL = 255
 """Value of a pixel of a label map that has no label, so a scene has at most 255 labels."""
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for files that are no image, truncated or absurdly large."""
+BACKGROUND = (255, 255, 255)
+"""What photos show where their alpha leaves a pixel out: white, as NeRF's synthetic scenes do."""
 
+_MOST_MEGAPIXELS = 178
+"""Pillow opens none that is larger (twice its `MAX_IMAGE_PIXELS`); 3 bytes a pixel are at hand."""
+_OPAQUE = 128
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 # What turns a photo upright, by the value of its tag; no turn for any other value.
@@ -84,12 +88,12 @@ def open_photos(images: Path) -> Photos:
         size = upright_size(path)
         if min(size) < MIN_SIDE:
             raise SceneError(
-                f"{path}: {_times(size)} pixels is too small; both sides must have {MIN_SIDE}"
+                f"{path}: {times(size)} pixels is too small; both sides must have {MIN_SIDE}"
             )
         if size != (width, height):
             raise SceneError(
-                f"{path}: {_times(size)} pixels, but {paths[0].name} has "
-                f"{_times((width, height))}; all photos of a scene must have one size"
+                f"{path}: {times(size)} pixels, but {paths[0].name} has "
+                f"{times((width, height))}; all photos of a scene must have one size"
             )
     return Photos(paths, width, height)
 
@@ -108,18 +112,105 @@ def load_photo(path: Path, downscale: int) -> Tensor:
     Raises:
         SceneError: the file cannot be decoded, or nothing is left of it.
     """
-    with _opened(path) as file:
-        turn = _TURNS.get(_orientation(file))
-        stored = eight_bits(file).convert("RGB")
-        photo = stored if turn is None else stored.transpose(turn)
-    width, height = photo.width // downscale, photo.height // downscale
+    with opened(path) as file:
+        photo = upright(flat(file), file)
+    return torch.from_numpy(np.array(_shrink(photo, downscale, path)))
+
+
+def load_seen(path: Path, downscale: int) -> Tensor | None:
+    """Tell which pixels of `load_photo` show the scene, that is, are not left out by alpha.
+
+    A pixel of the photo counts from an alpha of one half on; one of the result counts if all its
+    photo pixels do, because no other has its own colour.
+
+    Args:
+        path: a file of `Photos.paths`.
+        downscale: as for `load_photo`.
+
+    Returns:
+        bool `[height // downscale, width // downscale]`; None if all do.
+
+    Raises:
+        SceneError: the file cannot be decoded, or no pixel counts.
+    """
+    with opened(path) as file:
+        mask = opaque(file)
+        if mask is None:
+            return None
+        mask = upright(mask, file)
+    seen = np.asarray(_shrink(mask, downscale, path)) == 255
+    if not seen.any():
+        raise SceneError(f"{path}: its alpha leaves out every pixel (at downscale {downscale})")
+    return None if seen.all() else torch.from_numpy(seen)
+
+
+def usable_pixels(
+    photos: Photos, views: tuple[int, ...], downscale: int, device: torch.device
+) -> Tensor | None:
+    """List the pixels that photos do not leave out by their alpha, view after view.
+
+    Returns:
+        int64 `[R]`, counted over all pixels of all views; None if all are there.
+
+    Raises:
+        SceneError: a photo cannot be decoded, or shows nothing.
+    """
+    seen = [load_seen(photos.paths[view], downscale) for view in views]
+    if all(mask is None for mask in seen):
+        return None
+    shape = (photos.height // downscale, photos.width // downscale)
+    whole = torch.ones(shape, dtype=torch.bool)
+    flat = torch.cat([(whole if mask is None else mask).flatten() for mask in seen])
+    return flat.nonzero()[:, 0].to(device)
+
+
+def has_alpha(path: Path) -> bool:
+    """Tell whether a photo has an alpha channel or a transparent colour; its header is read.
+
+    Raises:
+        SceneError: the file is no image.
+    """
+    with opened(path) as file:
+        return file.has_transparency_data
+
+
+def opaque(image: Image.Image) -> Image.Image | None:
+    """Return where a picture is opaque, 255 or 0 (mode L), or None if it has no alpha."""
+    if not image.has_transparency_data:
+        return None
+    if image.mode.startswith("I"):
+        # One of the 16-bit values is the transparent one, which Pillow leaves to its caller.
+        shown = np.asarray(image) != image.info["transparency"]
+    else:
+        shown = np.asarray(image.convert("RGBA").getchannel("A")) >= _OPAQUE
+    return Image.fromarray(np.where(shown, 255, 0).astype(np.uint8))
+
+
+def flat(image: Image.Image) -> Image.Image:
+    """Return a picture as RGB of 8 bits, `BACKGROUND` where it is not opaque."""
+    mask = opaque(image)
+    if mask is None:
+        return eight_bits(image).convert("RGB")
+    straight = eight_bits(image) if image.mode.startswith("I") else image.convert("RGBA")
+    background = Image.new("RGB", image.size, BACKGROUND)
+    return Image.composite(straight.convert("RGB"), background, mask)
+
+
+def upright(picture: Image.Image, file: Image.Image) -> Image.Image:
+    """Turn a picture that was made of an opened file as the file's EXIF tag says."""
+    turn = _TURNS.get(_orientation(file))
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _shrink(picture: Image.Image, downscale: int, path: Path) -> Image.Image:
+    width, height = picture.width // downscale, picture.height // downscale
     if not width or not height:
         raise SceneError(
-            f"{path}: nothing is left of {_times(photo.size)} pixels at downscale {downscale}"
+            f"{path}: nothing is left of {times(picture.size)} pixels at downscale {downscale}"
         )
-    if downscale > 1:
-        photo = photo.reduce(downscale, box=(0, 0, width * downscale, height * downscale))
-    return torch.from_numpy(np.array(photo))
+    if downscale == 1:
+        return picture
+    return picture.reduce(downscale, box=(0, 0, width * downscale, height * downscale))
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
@@ -150,7 +241,7 @@ def is_upright(path: Path) -> bool:
     Raises:
         SceneError: the file is no image.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         return _orientation(file) not in _TURNS
 
 
@@ -160,47 +251,8 @@ def file_format(path: Path) -> str | None:
     Raises:
         SceneError: the file is no image.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         return file.format
-
-
-def read_masks(
-    segmentations: Path, labels: tuple[str, ...], photos: Photos
-) -> dict[int, NDArray[np.uint8]]:
-    """Read the masks `<view index>/<label>.png`; a missing folder means no masks.
-
-    A mask covers the pixels brighter than half of its brightest, so that 0/255, 0/1 and soft
-    edges all work. Masks may overlap, and leave pixels uncovered.
-
-    Args:
-        segmentations: folder of the view folders (`2` and `02` both mean view 2).
-        labels: names of the scene's labels.
-        photos: the scene's photos; masks have their size.
-
-    Returns:
-        View index -> the view's masks for `unpack_masks`, one bit a pixel and label, uint8
-        `[ceil(C / 8), height, width]`; sorted by view index.
-
-    Raises:
-        SceneError: a folder is no view index or empty, or a mask is no label, no PNG, unreadable
-            or of another size than the photos.
-    """
-    if not segmentations.is_dir():
-        return {}
-    folders: dict[int, Path] = {}
-    for folder in sorted(path for path in segmentations.iterdir() if path.is_dir()):
-        if folder.name.startswith("."):
-            continue
-        view = _view_index(folder, len(photos))
-        if view in folders:
-            raise SceneError(f"{folder}: view {view} has its masks in {folders[view].name} already")
-        folders[view] = folder
-    return {view: _packed_masks(folders[view], labels, photos) for view in sorted(folders)}
-
-
-def unpack_masks(packed: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
-    """Return the masks of one view, whole or a part of it, as bool `[count, height, width]`."""
-    return np.unpackbits(packed, axis=0, count=count, bitorder="little").astype(np.bool_)
 
 
 def stored_size(path: Path) -> tuple[int, int]:
@@ -209,8 +261,19 @@ def stored_size(path: Path) -> tuple[int, int]:
     Raises:
         SceneError: the file is no image.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         return file.size
+
+
+def sideways(file: Image.Image) -> bool:
+    """Tell whether the EXIF tag of an opened file turns it by a quarter."""
+    return _orientation(file) in _SIDEWAYS
+
+
+def holds_heic(path: Path) -> bool:
+    """Tell whether a file is HEIC by its first bytes."""
+    head = _head(path)
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -219,17 +282,35 @@ def upright_size(path: Path) -> tuple[int, int]:
     Raises:
         SceneError: the file is no image.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         width, height = file.size
-        return (height, width) if _orientation(file) in _SIDEWAYS else (width, height)
+        return (height, width) if sideways(file) else (width, height)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open a picture; its pixels are decoded when something asks for them.
+
+    Raises:
+        SceneError: the file is no image, damaged, or absurdly large; also what Pillow raises inside
+            of the block.
+    """
     try:
-        with Image.open(path) as file:
+        with warnings.catch_warnings():
+            # Between half of its limit and the limit, Pillow warns.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            file = Image.open(path)
+        with file:
             yield file
-    except DECODE_ERRORS as error:
+    except Ovs3dError:
+        raise
+    except Image.DecompressionBombError:
+        raise SceneError(
+            f"{path}: has more than {_MOST_MEGAPIXELS} megapixels; make the photos smaller (half "
+            "the width is plenty), or take it out if it is no photo"
+        ) from None
+    # Its decoders raise errors of many types.
+    except Exception as error:
         raise unreadable(path, error) from None
 
 
@@ -239,54 +320,26 @@ def _orientation(file: Image.Image) -> int:
     return tag
 
 
-def _view_index(folder: Path, count: int) -> int:
-    if not folder.name.isdecimal() or int(folder.name) >= count:
-        raise SceneError(
-            f"{folder}: '{folder.name}' is no view index; the {count} photos, sorted by name, are "
-            f"views 0 to {count - 1}"
-        )
-    return int(folder.name)
-
-
-def _packed_masks(folder: Path, labels: tuple[str, ...], photos: Photos) -> NDArray[np.uint8]:
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    if not files:
-        raise SceneError(f"{folder}: no masks in it; expected <label>.png, or remove the folder")
-    for file in files:
-        if file.suffix.lower() != ".png":
-            raise SceneError(f"{file}: masks are PNG files named <label>.png")
-        if file.stem not in labels:
-            raise SceneError(
-                f"{file}: '{file.stem}' is no label of this scene; labels: {', '.join(labels)}"
-            )
-    packed = np.zeros((-(-len(labels) // 8), photos.height, photos.width), dtype=np.uint8)
-    for file in files:
-        plane, bit = divmod(labels.index(file.stem), 8)
-        packed[plane] |= _load_mask(file, photos).astype(np.uint8) << bit
-    return packed
-
-
-def _load_mask(file: Path, photos: Photos) -> NDArray[np.bool_]:
-    try:
-        with Image.open(file) as image:
-            grey = image.convert("L")
-    except DECODE_ERRORS as error:
-        raise unreadable(file, error) from None
-    size = (photos.width, photos.height)
-    if not same_shape(grey.size, size):
-        raise SceneError(
-            f"{file}: {_times(grey.size)} pixels, but the photos have {_times(size)}; a mask has "
-            "the size of its photo, or at least its aspect ratio"
-        )
-    mask = np.asarray(grey.resize(size, Image.Resampling.NEAREST))
-    covered: NDArray[np.bool_] = mask > mask.max() / 2
-    return covered
-
-
 def unreadable(path: Path, error: Exception) -> SceneError:
     """Make the error for a file that Pillow cannot decode."""
-    return SceneError(f"{path}: cannot be read as an image ({' '.join(str(error).split())})")
+    return SceneError(f"{path}: cannot be read as an image ({_content(path) or one_line(error)})")
 
 
-def _times(size: tuple[int, ...]) -> str:
+def _content(path: Path) -> str | None:
+    """Name what a file holds, if that is another thing than its name says."""
+    if holds_heic(path):
+        return "it holds HEIC; pip install 'ovs3d[heic]', and let new-scene convert it"
+    return "it is empty or cannot be read" if not _head(path) else None
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(12)
+    except OSError:
+        return b""
+
+
+def times(size: tuple[int, ...]) -> str:
+    """Write a size for a message."""
     return " x ".join(str(side) for side in size)

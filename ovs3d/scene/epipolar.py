@@ -20,8 +20,8 @@ _TYPICAL = 0.3
 
 
 def typical(angles: Array) -> float:
-    """Return an angle that tells of the good ones among many, however far off the others are."""
-    return float(np.quantile(angles, _TYPICAL))
+    """Return an angle that tells of the good ones among many, infinite if there are none."""
+    return float(np.quantile(angles, _TYPICAL)) if len(angles) else np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Agreement:
 
     def share(self, degrees: float) -> float:
         """Return the share of the matches that agree to within an angle."""
-        return float((self.angles <= degrees).mean())
+        return float((self.angles <= degrees).sum() / max(1, len(self.angles)))
 
     def turned_around(self) -> "Agreement":
         """Return the agreement with the same cameras looking the other way."""

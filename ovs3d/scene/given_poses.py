@@ -15,6 +15,7 @@ import pycolmap
 from ovs3d.errors import PosesError, one_line
 from ovs3d.scene.cameras import expressible, from_colmap_camera
 from ovs3d.scene.colmap import quiet
+from ovs3d.scene.colmap_trial import try_reading
 from ovs3d.scene.dataset import Photos, is_upright, same_shape, stored_size, upright_size
 from ovs3d.scene.normalise import Array
 from ovs3d.scene.undistort import Undistortion, undistort
@@ -189,6 +190,9 @@ def read_model(folder: Path) -> pycolmap.Reconstruction:
     Raises:
         PosesError: it is none, or damaged.
     """
+    problem = try_reading(folder) if (folder / "images.bin").is_file() else None
+    if problem:
+        raise PosesError(f"{folder}: cannot be read as a COLMAP model ({one_line(problem)})")
     try:
         with quiet():
             model = pycolmap.Reconstruction(folder)
@@ -196,6 +200,10 @@ def read_model(folder: Path) -> pycolmap.Reconstruction:
     except Exception as error:
         reason = one_line(error)
         raise PosesError(f"{folder}: cannot be read as a COLMAP model ({reason})") from None
+    try:
+        _ = [image.name for image in model.images.values()]
+    except UnicodeDecodeError:
+        raise PosesError(f"{folder}: the name of an image is no UTF-8 text") from None
     for image_id in model.reg_image_ids():
         image = model.image(image_id)
         pose = image.cam_from_world()
@@ -298,6 +306,16 @@ def _resize(model: pycolmap.Reconstruction, camera: pycolmap.Camera, size: tuple
     if (scale != 1).any():
         camera.rescale(*size)
         _move_points(model, camera, lambda xy: xy * scale)
+
+
+def enlarge(model: pycolmap.Reconstruction, side: int) -> None:
+    """Let cameras see photos that were put into the middle of a square of this side."""
+    for camera in model.cameras.values():
+        shift = np.array([(side - camera.width) // 2, (side - camera.height) // 2])
+        camera.width = camera.height = side
+        camera.principal_point_x += shift[0]
+        camera.principal_point_y += shift[1]
+        _move_points(model, camera, lambda xy, shift=shift: xy + shift)  # type: ignore[misc]
 
 
 def _move_points(

@@ -56,7 +56,8 @@ def read_llff(file: Path, photos: Sequence[Path]) -> GivenPoses:
 def _load(file: Path) -> Array:
     try:
         rows = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    # The header is Python, and NumPy lets the parser's errors through.
+    except Exception as error:
         reason = one_line(error)
         raise PosesError(f"{file}: cannot be read as a NumPy array ({reason})") from None
     if rows.ndim != 2 or rows.shape[1] != _COLUMNS or rows.dtype.kind not in "fiu":

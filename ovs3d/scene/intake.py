@@ -1,100 +1,89 @@
-"""Bringing a user's photos into a scene's folder, byte for byte where every tool can read them."""
+"""Which files of a folder are photos, by content, and what their headers say."""
 
-import os
-import shutil
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ovs3d.errors import SceneError, one_line
-from ovs3d.progress import progress
-from ovs3d.scene.dataset import (
-    DECODE_ERRORS,
-    PHOTO_SUFFIXES,
-    eight_bits,
-    same_shape,
-    unreadable,
+from ovs3d.errors import SceneError
+from ovs3d.scene.dataset import PHOTO_SUFFIXES, holds_heic, opened, sideways
+from ovs3d.scene.video import VIDEO_SUFFIXES
+
+SUFFIXES = (
+    *PHOTO_SUFFIXES,
+    *(".heic", ".heif", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".jp2", ".jfif", ".jpe"),
 )
-from ovs3d.scene.sharpness import look_at_photo
-from ovs3d.scene.undistort import Undistortion
+"""What becomes a photo of a scene; a file of another name does if its content is a picture."""
 
-HEIC_SUFFIXES = (".heic", ".heif")
-"""Pillow needs an extra for these, COLMAP cannot read them: they become JPEG."""
-SUFFIXES = (*PHOTO_SUFFIXES, *HEIC_SUFFIXES)
-"""What can become a photo of a scene."""
+_READ = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "HEIF", "AVIF", "BMP", "JPEG2000")
+_RAW_SUFFIXES = (
+    *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", ".orf", ".raf", ".rw2"),
+    *(".pef", ".srw", ".3fr", ".iiq", ".raw"),
+)
+_DNG_VERSION = 50706
+# Of data sets, and read elsewhere; thumbnails that some cameras write are JPEG inside.
+_NO_PHOTOS = (".json", ".npy", ".txt", ".bin", ".ply", ".db", ".ini", ".md", ".thm")
+# Files below a folder without photos; somebody may name a whole disk.
+_MOST_LOOKED_AT = 20_000
+# Pixels that are wider or higher than that come from a slip in the file.
+_MOST_STRETCH, _LEAST_STRETCH = 4.0, 1.02
 
-_JPEG_QUALITY = 95
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before its pixels."""
+
+    format: str
+    alpha: bool
+    sideways: bool
+    size: tuple[int, int]
+    aspect: float
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """List the photos of a folder by name; hidden files and other file types are passed over.
+    """List the photos of a folder by name; hidden files and whatever is no photo are passed over.
 
     Raises:
         SceneError: the folder is missing or holds no photo, or HEIC photos cannot be read here.
     """
     if not folder.is_dir():
         raise SceneError(f"{folder}: no such folder")
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    photos = [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
+    photos = _photos(folder)
     if not photos:
-        raise SceneError(f"{folder}: no photos in it; expected {' '.join(SUFFIXES)} files")
+        others = describe_others(folder, ())
+        found = f" ({others})" if others else ""
+        wanted = f"expected {' '.join(SUFFIXES)} files"
+        raise SceneError(f"{folder}: no photos in it{found}; {_deeper(folder)}{wanted}")
     register_heic(photos)
     return photos
 
 
-def photo_names(photos: Iterable[Path]) -> dict[Path, str]:
-    """Choose the file names that photos get in the scene.
-
-    Where their own names are not unique, the folders that tell them apart become part of the name.
-
-    Raises:
-        SceneError: two photos would get one name.
-    """
-    paths = list(photos)
-    names = {path: path.name for path in paths}
-    if len(set(names.values())) < len(paths):
-        common = os.path.commonpath(paths)
-        names = {path: "_".join(path.relative_to(common).parts) for path in paths}
-    for path, name in names.items():
-        if path.suffix.lower() in HEIC_SUFFIXES:
-            names[path] = Path(name).with_suffix(".jpg").name
-    owners: dict[str, Path] = {}
-    for path, name in names.items():
-        other = owners.setdefault(name.casefold(), path)
-        if other != path:
-            raise SceneError(f"{path}: would become {name}, as {other.name} would; remove one")
-    return names
+def describe_others(folder: Path, photos: Collection[Path]) -> str:
+    """Say what a folder holds besides photos: how many of what; empty if nothing."""
+    counts: Counter[str] = Counter()
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path in photos or path.is_dir():
+            continue
+        suffix = path.suffix.lower()
+        if not path.exists():
+            counts["links that lead nowhere"] += 1
+        elif suffix in _RAW_SUFFIXES:
+            counts[f"{suffix} (raw; develop them to JPEG)"] += 1
+        elif suffix in SUFFIXES:
+            counts["thumbnails"] += 1
+        elif suffix not in _NO_PHOTOS:
+            counts[suffix or path.name] += 1
+    return ", ".join(f"{count} {what}" for what, count in counts.items())
 
 
-def bring_photos(
-    names: Mapping[Path, str],
-    images: Path,
-    link: bool,
-    rewrite: Mapping[Path, Undistortion | None],
-) -> None:
-    """Copy photos into a folder, HEIC as JPEG, and check that each can be decoded.
-
-    Args:
-        names: photo -> file name to give it.
-        images: the folder to make.
-        link: make hard links instead of copies.
-        rewrite: photos to write anew as they are stored, some of them undistorted.
-
-    Raises:
-        SceneError: a photo is broken, or cannot be linked.
-    """
-    images.mkdir(parents=True)
-    with progress("photos", len(names), "photos") as advance:
-        for path, name in names.items():
-            if path in rewrite:
-                _rewrite(path, images / name, rewrite[path])
-            elif path.suffix.lower() in HEIC_SUFFIXES:
-                _convert(path, images / name)
-            else:
-                look_at_photo(path)
-                _copy(path, images / name, link)
-            advance()
+def dead_links(folder: Path) -> list[Path]:
+    """List what a folder names as photos, but does not hold."""
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.exists()]
 
 
 def register_heic(photos: Iterable[Path]) -> None:
@@ -103,62 +92,81 @@ def register_heic(photos: Iterable[Path]) -> None:
     Raises:
         SceneError: the extra is not installed.
     """
-    if not any(photo.suffix.lower() in HEIC_SUFFIXES for photo in photos):
+    heic = next((path for path in photos if holds_heic(path)), None)
+    if heic is None:
         return
     try:
         import pillow_heif  # Optional, and slow to import.
     except ImportError:
-        raise SceneError("HEIC photos need pillow-heif: pip install 'ovs3d[heic]'") from None
+        raise SceneError(
+            f"{heic}: HEIC photos need pillow-heif: pip install 'ovs3d[heic]'"
+        ) from None
     pillow_heif.register_heif_opener()
 
 
-def undistort_masks(folder: Path, change: Undistortion) -> None:
-    """Redraw the masks of a view as its photo was redrawn.
+def read_header(path: Path) -> Header:
+    """Read what a picture says of itself before its pixels.
 
     Raises:
-        SceneError: a mask cannot be decoded, or is of another shape than the photo.
+        SceneError: it is none, or raw.
     """
-    size = (change.lens.width, change.lens.height)
-    for path in sorted(folder.glob("*.png")):
-        try:
-            with Image.open(path) as file:
-                mask = file.convert("L")
-        except DECODE_ERRORS as error:
-            raise unreadable(path, error) from None
-        if not same_shape(mask.size, size):
-            raise SceneError(f"{path}: a mask has the aspect ratio of its photo")
-        change.redraw(mask.resize(size, Image.Resampling.NEAREST)).save(path)
+    with opened(path) as file:
+        if file.format == "TIFF" and _DNG_VERSION in file.getexif():
+            raise SceneError(f"{path}: a raw photo (DNG); develop it to JPEG first")
+        return Header(
+            format=file.format or "",
+            alpha=file.has_transparency_data,
+            sideways=sideways(file),
+            size=file.size,
+            aspect=_pixel_aspect(file),
+        )
 
 
-def _convert(path: Path, target: Path) -> None:
+def _photos(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    photos = [path for path in files if path.is_file() and _is_photo(path)]
+    small = {path for path in photos if re.search("thumb", path.name, re.IGNORECASE)}
+    if not small or len(small) == len(photos):
+        return photos
+    register_heic(photos)
+    largest = max(read_header(path).size for path in photos if path not in small)
+    return [
+        path
+        for path in photos
+        if path not in small or 2 * max(read_header(path).size) > max(largest)
+    ]
+
+
+def _is_photo(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return True
+    if suffix in (*_RAW_SUFFIXES, *_NO_PHOTOS, *VIDEO_SUFFIXES):
+        return False
     try:
-        with Image.open(path) as file:
-            photo = ImageOps.exif_transpose(file).convert("RGB")
-            # The EXIF holds the focal length, from which COLMAP starts.
-            exif = photo.getexif()
-    # libheif's errors come as several types, ValueError and EOFError among them.
-    except Exception as error:
-        reason = one_line(error)
-        raise SceneError(f"{path}: cannot be read as HEIC ({reason})") from None
-    photo.save(target, quality=_JPEG_QUALITY, subsampling=0, exif=exif)
+        return holds_heic(path) or read_header(path).format in _READ
+    except SceneError:
+        return False
 
 
-def _rewrite(path: Path, target: Path, change: Undistortion | None) -> None:
-    try:
-        with Image.open(path) as file:
-            photo = eight_bits(file).convert("RGB")
-    except DECODE_ERRORS as error:
-        raise unreadable(path, error) from None
-    redrawn = photo if change is None else change.redraw(photo)
-    # Without EXIF: its tag would turn the photo, and its focal length may be wrong by now.
-    redrawn.save(target, quality=_JPEG_QUALITY, subsampling=0, exif=b"")
+def _deeper(folder: Path) -> str:
+    """Tell in which folders below there are photos, by their names."""
+    found: Counter[Path] = Counter()
+    for path in islice(folder.rglob("*"), _MOST_LOOKED_AT):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden:
+            found[path.parent] += 1
+    places = ", ".join(f"{found[place]} are in {place}" for place in sorted(found)[:3])
+    return f"{places}: give that folder; " if places else ""
 
 
-def _copy(path: Path, target: Path, link: bool) -> None:
-    if not link:
-        shutil.copyfile(path, target)
-        return
-    try:
-        os.link(path.resolve(), target)
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be linked ({error.strerror}); leave out --link") from None
+def _pixel_aspect(file: Image.Image) -> float:
+    """Return how many times as wide as high the stored pixels are; 1 if the file does not say."""
+    relative = file.info.get("aspect")
+    if file.info.get("jfif_unit") == 0:
+        relative = file.info.get("jfif_density")
+    # A ratio of sides if there is no unit, pixels an inch if there is.
+    across, down = relative or tuple(file.info.get("dpi", (1, 1)))[::-1]
+    aspect = float(across) / float(down) if across > 0 and down > 0 else 1.0
+    stretch = max(aspect, 1 / aspect)
+    return aspect if _LEAST_STRETCH <= stretch <= _MOST_STRETCH else 1.0

@@ -4,7 +4,9 @@ A label is written `mug = blue mug | a cup`: a name, and the phrases that stand 
 is its own phrase.
 """
 
+import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,10 @@ from pathlib import Path
 from ovs3d.errors import SceneError
 from ovs3d.scene.dataset import NO_LABEL
 
+_BETWEEN_NAMES = re.compile(r",\s*|\s*\n\s*")
+_QUOTES = re.compile(
+    "\"(.*)\"|'(.*)'|\u201c(.*)\u201d|\u201e(.*)\u201c|\u2018(.*)\u2019|\u00ab(.*)\u00bb"
+)
 # Commas too: a line of a file, unlike a comma list, has no other use for them.
 _BETWEEN_PHRASES = re.compile(r"[|,]")
 
@@ -64,6 +70,38 @@ def write_labels(classes_txt: Path, labels: Iterable[Label]) -> None:
     classes_txt.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
 
 
+def labels_of_option(words: str) -> tuple[Label, ...]:
+    """Read what `--labels` says: a file of labels, or names with commas or line ends between.
+
+    Raises:
+        SceneError: see `parse_labels`; or it looks like a file and there is none.
+    """
+    # Unlike `is_file` of a path, also if the name is too long for the file system.
+    if os.path.isfile(words):  # noqa: PTH113
+        return read_labels(Path(words))
+    # Phrases may hold slashes, and only labels with phrases hold an equals sign.
+    if not re.search("[=,\n]", words) and re.search(r"[/\\]|\.txt$", words):
+        raise SceneError(f"--labels {words}: no such file; and a label cannot hold '/'")
+    if found := re.search("[;\uff1b\uff0c\u3001]", words):
+        raise SceneError(f"--labels '{words}': commas separate names, not '{found[0]}'")
+    return parse_labels(_BETWEEN_NAMES.split(words.strip()), "--labels", "name")
+
+
+def plain_words(text: str, where: str) -> str:
+    """Make words comparable: composed letters, one space between, no quotes around.
+
+    Raises:
+        SceneError: a character of it cannot be written.
+    """
+    words = " ".join(unicodedata.normalize("NFC", text).split())
+    if quoted := _QUOTES.fullmatch(words):
+        words = (quoted[quoted.lastindex or 0]).strip()
+    odd = next((c for c in words if unicodedata.category(c) in ("Cc", "Cs")), None)
+    if odd:
+        raise SceneError(f"{where}: holds the character {odd!a}, which is no text")
+    return words
+
+
 def parse_labels(texts: Sequence[str], where: str, item: str) -> tuple[Label, ...]:
     """Read labels that come as a list.
 
@@ -97,9 +135,11 @@ def parse_labels(texts: Sequence[str], where: str, item: str) -> tuple[Label, ..
 
 def _parse(text: str, where: str) -> Label:
     before, equals, behind = text.partition("=")
-    name = before.strip()
+    name = plain_words(before, where)
     if not name:
         raise SceneError(f"{where}: no name before the '='; write NAME = PHRASE | PHRASE")
+    if name.startswith("."):
+        raise SceneError(f"{where}: a label cannot begin with '.': '{name}'; its masks were hidden")
     if "/" in name:
         raise SceneError(
             f"{where}: a label cannot hold '/': '{name}'; phrases can: write NAME = PHRASE | PHRASE"
@@ -110,7 +150,7 @@ def _parse(text: str, where: str) -> Label:
         return named(name)
     if "=" in behind:
         raise SceneError(f"{where}: more than one '=' in '{text.strip()}'; a label takes one")
-    phrases = tuple(phrase.strip() for phrase in _BETWEEN_PHRASES.split(behind))
+    phrases = tuple(plain_words(phrase, where) for phrase in _BETWEEN_PHRASES.split(behind))
     seen: set[str] = set()
     for phrase in phrases:
         if not phrase:

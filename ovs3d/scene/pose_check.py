@@ -16,7 +16,7 @@ import pycolmap
 
 from ovs3d.scene.epipolar import Agreement, Matches, Rays, agreement, typical
 from ovs3d.scene.normalise import Array
-from ovs3d.scene.pose_readings import Convention, Reading, conventions, orders
+from ovs3d.scene.pose_readings import DOUBT, Convention, Reading, conventions, orders
 
 CLOSE = 0.5
 """Degrees to which a match agrees with poses."""
@@ -31,7 +31,7 @@ _MIN_PARTNERS = 2
 _MIN_OF_PHOTO = 40
 # A reading replaces the poses as they stand if it costs this much less, and agrees well.
 _BETTER = 0.4
-_PLAINER = 0.5
+_PLAINER = 0.8
 _GOOD = 0.25
 _MOST = 0.5
 # Of the matches, which SIFT gets wrong or which show what repeats; no reading improves on them.
@@ -41,16 +41,19 @@ _FLOOR = 0.03
 # Poses of which less agrees, this roughly, are none of these photos.
 _ROUGH = 1.0
 _FEW = 0.55
-# A photo stands out that misses by so many times the typical angle, and so many degrees.
+# A photo stands out that misses by so many times the usual angle, and so many degrees; by more the
+# fewer partners it has, since noise can look like that.
 _OUTSTANDING = 6.0
+_CHANCE = 8.0
 _NOTICEABLE = 0.15
-_NOISY = 0.25
+_NOISY = 0.3
 
 _FOCAL_SCALES = np.geomspace(1 / 8, 8, 73)
 _FINE = np.geomspace(0.94, 1.06, 13)
 # Photos are made smaller by whole numbers.
 _RATIOS = (1 / 8, 1 / 4, 1 / 3, 1 / 2, 2.0, 3.0, 4.0, 8.0)
 _SAME_RATIO = 0.04
+_OTHER_FOCAL = 1.25
 
 Kind = Literal["unknown", "right", "misread", "some", "wrong"]
 
@@ -111,20 +114,29 @@ def judge(
     rays = matches.rays(cameras)
     given = agreement(rays, poses)
     facts = (len(matches), given.share(CLOSE), given.typical)
-    words, found = "", given
-    if _cost(given) > _FLOOR * _STRAY:
-        if other := _other_reading(rays, given, poses, names, convention):
-            words, found, poses = other[0].words, other[1], other[0].poses
-        elif another := _other_focal(matches, cameras, given, poses):
-            words, cameras, found = another
-    wrong = _outstanding(rays, poses, found.angles)
+    wrong = _outstanding(rays, poses, given.angles)
     kept = ~np.isin(rays.views, wrong).any(axis=1)
     rest = agreement(Rays(rays.views[kept], rays.first[kept], rays.second[kept]), poses)
-    few = rest.share(_ROUGH) < _FEW and rest.typical > _NOTICEABLE
-    few |= len(wrong) > len(poses) / 2
-    if not words and (few or _cost(rest) == np.inf):
-        return Verdict("wrong", *facts, poses, cameras)
-    kind: Kind = "some" if wrong else "misread" if words else "right"
+    few = rest.share(_ROUGH) < _FEW and rest.typical > _NOISY
+    if few or len(wrong) > len(poses) / 2 or _cost(rest) == np.inf:
+        kind: Kind = "wrong"
+    else:
+        kind = "some" if wrong else "right"
+    as_given = Verdict(kind, *facts, poses, cameras, wrong=() if kind == "wrong" else wrong)
+    if _cost(given) <= _FLOOR * _STRAY:
+        return as_given
+    words, found = "", given
+    if other := _other_reading(rays, given, poses, names, convention):
+        words, found, poses = other[0].words, other[1], other[0].poses
+    elif another := _other_focal(matches, cameras, given, poses):
+        words, cameras, found = another
+    else:
+        return as_given
+    wrong = _outstanding(matches.rays(cameras), poses, found.angles)
+    # Two photos swapped, say, are no explanation of one that is wrong.
+    if kind == "some" and wrong and len(as_given.wrong) <= len(wrong):
+        return as_given
+    kind = "some" if wrong else "misread"
     return Verdict(kind, *facts, poses, cameras, words, found.share(CLOSE), wrong)
 
 
@@ -147,8 +159,8 @@ def _cost(found: Agreement) -> float:
     return max(found.typical, 1e-6) * (1 - found.share(CLOSE) + _STRAY)
 
 
-def _fits(found: Agreement, given: Agreement) -> bool:
-    better = _cost(found) < _BETTER * _cost(given)
+def _fits(found: Agreement, given: Agreement, doubt: float) -> bool:
+    better = doubt * _cost(found) < _BETTER * _cost(given)
     return better and found.typical <= _GOOD and found.share(CLOSE) >= _MOST
 
 
@@ -164,12 +176,12 @@ def _other_reading(
         if found.behind > found.ahead and reading.mirrored:
             reading, found = reading.turned_around(), found.turned_around()
         # Of those that hardly differ the first is the plainest.
-        if (cost := _cost(found)) < least * (_PLAINER if best else 1):
+        if (cost := reading.doubt * _cost(found)) < least * (_PLAINER if best else 1):
             best, least = reading, cost
     if best is None:
         return None
     found = agreement(rays, best.poses)
-    return (best, found) if _fits(found, given) else None
+    return (best, found) if _fits(found, given, best.doubt) else None
 
 
 def _other_focal(
@@ -180,7 +192,7 @@ def _other_focal(
     def measure(some: Matches, scale: float, centre: bool) -> Agreement:
         found = agreement(some.rays(_scaled(cameras, scale, centre)), poses)
         # Longer lenses make all angles smaller; what they miss in pixels does not change.
-        return replace(found, angles=found.angles * scale)
+        return replace(found, angles=found.angles * max(1.0, scale))
 
     look = matches.only(slice(None, None, max(1, len(matches) // _FIRST_LOOK)))
     scale, centre = 1.0, False
@@ -191,7 +203,10 @@ def _other_focal(
     if abs(np.log(nearest / scale)) < _SAME_RATIO:
         scale = nearest
     found = measure(matches, scale, centre)
-    if not _fits(found, given):
+    # Noise in poses can look like a focal length that is a little off.
+    if 1 / _OTHER_FOCAL < scale < _OTHER_FOCAL:
+        return None
+    if not _fits(found, given, DOUBT):
         return None
     what = "focal length and principal point" if centre else "focal length"
     words = f"{what} of photos {1 / scale:.3g} times as large"
@@ -221,25 +236,25 @@ def _outstanding(rays: Rays, poses: Array, angles: Array) -> tuple[int, ...]:
     touched = [(rays.views == view).any(axis=1) for view in range(count)]
     good = np.ones(count, dtype=np.bool_)
 
-    def misses() -> Array:
-        """Return the typical angle of each view's matches with good ones, -1 without any."""
-        values = np.full(count, -1.0)
+    def misses() -> tuple[Array, Array]:
+        """Return by how much each view misses its good partners, -1 without any, and may miss."""
+        values, partners = np.full(count, -1.0), np.ones(count)
         for view in range(count):
             partner = np.where(rays.views[:, 0] == view, rays.views[:, 1], rays.views[:, 0])
             asked = touched[view] & good[partner]
-            if len(np.unique(partner[asked])) >= _MIN_PARTNERS and asked.sum() >= _MIN_OF_PHOTO:
+            partners[view] = max(1, len(np.unique(partner[asked])))
+            if partners[view] >= _MIN_PARTNERS and asked.sum() >= _MIN_OF_PHOTO:
                 values[view] = typical(angles[asked])
-        return values
+        usual = np.median(values[good & (values >= 0)]) if (good & (values >= 0)).any() else 0.0
+        return values, max(_OUTSTANDING * usual, _NOTICEABLE) * (1 + _CHANCE / partners)
 
     while True:
-        values = misses()
-        asked = good & (values >= 0)
-        if asked.sum() <= 2:
+        values, limits = misses()
+        if (good & (values >= 0)).sum() <= 2:
             break
-        limit = max(_OUTSTANDING * float(np.median(values[asked])), _NOTICEABLE)
-        worst = int(np.where(good, values, -1).argmax())
-        if values[worst] <= limit:
-            good |= (values >= 0) & (values <= limit)
+        worst = int(np.where(good, values / limits, -1).argmax())
+        if values[worst] <= limits[worst]:
+            good |= (values >= 0) & (values <= limits)
             break
         good[worst] = False
     return tuple(np.flatnonzero(~good).tolist())

@@ -5,7 +5,7 @@ the camera, and mix these up in every way; a list of poses can be one place ahea
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations, product
 
 import numpy as np
@@ -50,6 +50,9 @@ _TURNS = tuple(
 )
 """The 24 ways to call a camera's axes that keep it right-handed."""
 _DIRECTIONS = (("right", "left"), ("down", "up"), ("forward", "backwards"))
+DOUBT = 4.0
+"""Of readings by a number, such as a focal length, to which noise can come near."""
+
 _MAX_SHIFT = 100
 _STRETCHES = (-1.0, 1000.0, 100.0, 10.0, 2.0, 0.5, 0.1, 0.01, 0.001)
 # Up to so many photos, any two that were swapped are looked for.
@@ -66,11 +69,13 @@ class Reading:
         words: what the numbers would be, for messages.
         poses: `[V, 3, 4]`, world from camera, OpenCV axes.
         mirrored: what these become if they put everything behind the cameras: the words for it.
+        doubt: how many times as well it must fit as others: noise can look like it.
     """
 
     words: str
     poses: Array
     mirrored: str = ""
+    doubt: float = 1.0
 
     def turned_around(self) -> "Reading":
         """Return the reading that sees ahead what this one sees behind."""
@@ -110,12 +115,8 @@ def conventions(poses: Array, convention: Convention) -> Iterator[Reading]:
     for axis, times in product(range(3), _STRETCHES):
         stretched = moved.copy()
         stretched[:, axis] /= times
-        yield _reading(
-            f"{own}, the centres {times:g} times as far along {'xyz'[axis]}",
-            raw,
-            stretched,
-            convention.axes,
-        )
+        words = f"{own}, the centres {times:g} times as far along {'xyz'[axis]}"
+        yield replace(_reading(words, raw, stretched, convention.axes), doubt=DOUBT)
 
 
 def orders(poses: Array, names: Sequence[str]) -> Iterator[Reading]:

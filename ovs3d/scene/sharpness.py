@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovs3d.scene.dataset import DECODE_ERRORS, eight_bits, unreadable
+from ovs3d.scene.dataset import eight_bits, flat, opened
 
 SIDE = 512
 """Pixels of the shorter side at which sharpness is measured; finer detail is mostly noise."""
@@ -29,7 +29,8 @@ class Look:
 def look(image: Image.Image) -> Look:
     """Measure a picture."""
     shrink = max(1, min(image.size) // SIDE)
-    grey = eight_bits(image).convert("L").reduce(shrink)
+    picture = flat(image) if image.has_transparency_data else eight_bits(image)
+    grey = picture.convert("L").reduce(shrink)
     pixels = np.asarray(grey, dtype=np.float32)
     laplacian = (
         pixels[:-2, 1:-1]
@@ -48,10 +49,7 @@ def look_at_photo(path: Path) -> Look:
     Raises:
         SceneError: the file cannot be decoded to its end.
     """
-    try:
-        with Image.open(path) as file:
-            # Skips most of the arithmetic, but still reads the file to its end.
-            file.draft("L", (SIDE, SIDE))
-            return look(file)
-    except DECODE_ERRORS as error:
-        raise unreadable(path, error) from None
+    with opened(path) as file:
+        # Skips most of the arithmetic, but still reads the file to its end.
+        file.draft("L", (SIDE, SIDE))
+        return look(file)

@@ -1,17 +1,18 @@
 """Frames of a video that make good photos: spread evenly over time, each the sharpest around."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
+from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.errors import SceneError
 from ovs3d.progress import progress
 from ovs3d.scene.sharpness import look
+from ovs3d.scene.video_colors import in_srgb, is_srgb
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 
@@ -31,7 +32,8 @@ class VideoReport:
 def extract_frames(video: Path, count: int, images: Path) -> VideoReport:
     """Write the sharpest frame of each of `count` equal stretches of a video as JPEG.
 
-    The display matrix that phones write for upright videos is applied.
+    What players apply is applied: the display matrix that phones write for upright videos, the
+    shape of pixels that are not square, and the colours of HDR and wide-gamut videos.
 
     Args:
         video: a file that FFmpeg reads.
@@ -65,30 +67,38 @@ def _write_sharpest(video: Path, times: list[int], count: int, images: Path) -> 
     if not times:
         return 0
     count = min(count, len(times))
-    best: dict[int, tuple[float, int, Image.Image]] = {}
+    best: dict[int, tuple[float, int, av.VideoFrame]] = {}
     taken = 0
-    with progress("frames", len(times), "frames") as advance:
-        for index, (time, frame) in enumerate(_frames(video)):
+    with progress("frames", len(times), "frames") as advance, _open(video) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        aspect = float(stream.sample_aspect_ratio or 1)
+        shown = ((f.pts, f) for f in container.decode(stream) if f.pts is not None)
+        for index, (time, frame) in enumerate(shown):
             stretch = (time - times[0]) * count // (times[-1] - times[0] + 1)
-            sharpness = look(frame).sharpness
+            sharpness = look(Image.fromarray(frame.to_ndarray(format="rgb24"))).sharpness
             if sharpness > max(_BLANK, best.get(stretch, (0.0,))[0]):
-                taken += _save(best.pop(stretch - 1, None), images)
+                taken += _save(best.pop(stretch - 1, None), aspect, images)
                 best[stretch] = (sharpness, index, frame)
             advance()
-    return taken + sum(_save(best[stretch], images) for stretch in sorted(best))
+    return taken + sum(_save(best[stretch], aspect, images) for stretch in sorted(best))
 
 
-def _frames(video: Path) -> Iterator[tuple[int, Image.Image]]:
-    with _open(video) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for frame in container.decode(video=0):
-            if frame.pts is None:
-                continue
-            picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
-            turns = round(frame.rotation / 90) % 4
-            if turns:
-                picture = Image.fromarray(np.rot90(np.asarray(picture), turns))
-            yield frame.pts, picture
+def _picture(frame: av.VideoFrame, aspect: float) -> Image.Image:
+    """Return what a player shows of a frame; `aspect` is the width of a pixel by its height."""
+    pixels: NDArray[np.uint8]
+    if is_srgb(frame.color_trc, frame.color_primaries):
+        pixels = frame.to_ndarray(format="rgb24")
+    else:
+        deep = frame.to_ndarray(format="rgb48le")
+        pixels = in_srgb(deep, frame.color_trc, frame.color_primaries)
+    picture = Image.fromarray(pixels)
+    if aspect != 1:
+        width, height = max(1.0, aspect), max(1.0, 1 / aspect)
+        size = (round(picture.width * width), round(picture.height * height))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    turns = round(frame.rotation / 90) % 4
+    return Image.fromarray(np.rot90(np.asarray(picture), turns)) if turns else picture
 
 
 def _open(video: Path) -> InputContainer:
@@ -99,10 +109,10 @@ def _open(video: Path) -> InputContainer:
     return container
 
 
-def _save(choice: tuple[float, int, Image.Image] | None, images: Path) -> int:
+def _save(choice: tuple[float, int, av.VideoFrame] | None, aspect: float, images: Path) -> int:
     if choice is None:
         return 0
     _, index, frame = choice
     path = images / f"frame_{index:06d}.jpg"
-    frame.save(path, quality=_JPEG_QUALITY, subsampling=0)
+    _picture(frame, aspect).save(path, quality=_JPEG_QUALITY, subsampling=0)
     return 1

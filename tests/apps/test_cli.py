@@ -1,8 +1,11 @@
 """The command line: start-up, exit codes, one line for a mistake."""
 
+import os
+import signal
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -51,11 +54,11 @@ def test_descriptions_keep_their_capitals(capsys: pytest.CaptureFixture[str]) ->
     assert "Try the labels of a scene on its CLIP features." in capsys.readouterr().out
 
 
-def test_mistake_of_the_user_is_one_line_and_exit_code_1(
+def test_mistake_of_the_user_is_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(monkeypatch, SceneError("a/b: no photos in it"))
-    assert cli.main(["fake"]) == 1
+    assert cli.main(["fake"]) == 2
     assert capsys.readouterr().err == "ovs3d fake: a/b: no photos in it\n"
 
 
@@ -78,3 +81,33 @@ def test_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
         cli.main(["new-sceen"])
     assert ended.value.code == 2
     assert "new-scene" in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_command_in_one_line(tmp_path: Path) -> None:
+    """Although COLMAP, which the command imports, takes the signal for itself."""
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, threading\n"
+        "import pycolmap\n"
+        "def add_arguments(parser):\n"
+        "    pass\n"
+        "def run(arguments):\n"
+        "    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
+        "    threading.Event().wait(60)\n"
+    )
+    script = (
+        "import sys\n"
+        "from ovs3d.apps import cli\n"
+        "cli.COMMANDS['slow'] = ('slow', 'wait')\n"
+        "sys.exit(cli.main(['slow']))\n"
+    )
+    paths = os.pathsep.join([str(ROOT), str(tmp_path)])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == "ovs3d slow: interrupted (SIGTERM)\n"
+    assert done.returncode == 128 + signal.SIGTERM

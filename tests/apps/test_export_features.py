@@ -121,4 +121,4 @@ def test_scene_is_exported_by_its_name(
     assert cli.main(["export-features", "demo", "--dense"]) == 0
     assert (read(tmp_path / "data/export_features/demo/dense.zarr") == 1).all()
     assert "3 x 2 x 36 x 48 x 8" in capsys.readouterr().out
-    assert cli.main(["export-features", "other", "--dense"]) == 1
+    assert cli.main(["export-features", "other", "--dense"]) == 2

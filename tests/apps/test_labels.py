@@ -66,7 +66,7 @@ def test_features_that_are_not_built_are_told_with_the_remedy(
     project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     shutil.copytree(scene_folder, project / "data/raw/demo")
-    assert main([command, "demo"]) == 1
+    assert main([command, "demo"]) == 2
     assert capsys.readouterr().err.endswith(
         "clip.zarr: not built yet; run `dvc repro clip_features@demo`\n"
     )

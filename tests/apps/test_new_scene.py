@@ -1,13 +1,19 @@
 """`ovs3d new-scene`: what it makes, and that a mistake leaves nothing behind."""
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
+from ovs3d.scene.dataset import open_photos
+from ovs3d.scene.given_poses import read_given
 from tests.scene.test_video import picture, write_video
 from tests.synthetic import LABELS
 
@@ -60,7 +66,7 @@ def test_encoders_made_on_this_machine_are_taken_and_named(
         "mine" not in load_scene_params(project / "params.yaml", "boxes").stages.clip_features.model
     )
     (local / "params.yaml").write_text("no sections")
-    assert new_scene("other", scene_folder / "images", "--labels", "red box, floor") == 1
+    assert new_scene("other", scene_folder / "images", "--labels", "red box, floor") == 2
     assert "no sections of parameters" in capsys.readouterr().err
     assert not (project / "data/raw/other").exists()
 
@@ -192,7 +198,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
         "params": project / "params.yaml",
     }
     before = files(project)
-    assert new_scene(*(word.format(**places) for word in words)) == 1
+    assert new_scene(*(word.format(**places) for word in words)) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.format(**places) in error
     assert error.startswith("ovs3d new-scene: ")
@@ -230,7 +236,110 @@ def test_outside_a_project_it_says_where_to_run(
     scene_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(scene_folder)
-    assert new_scene("boxes", scene_folder) == 1
+    assert new_scene("boxes", scene_folder) == 2
     assert (
         "params.yaml does not exist; run from the folder that holds it" in capsys.readouterr().err
     )
+
+
+@pytest.fixture
+def boxes(project: Path, scene_folder: Path) -> Path:
+    """A scene that was made of photos and masks."""
+    assert new_scene("boxes", scene_folder, "--preset", "tiny") == 0
+    return project / "data/raw/boxes"
+
+
+@pytest.mark.parametrize("part", ["", "images", "link", "photos of it"])
+def test_a_scene_is_not_replaced_by_a_part_of_itself(
+    boxes: Path, tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = boxes / part
+    if part == "link":
+        source = tmp_path / "link"
+        source.symlink_to(boxes / "images")
+    elif part:
+        source = tmp_path / "source"
+        source.mkdir()
+        for path in (boxes / "images").iterdir():
+            (source / path.name).symlink_to(path)
+    before = files(boxes)
+    assert new_scene("boxes", source, "--replace", "--labels", "a, b") == 2
+    assert "belongs to the scene itself" in capsys.readouterr().err
+    assert files(boxes) == before
+
+
+def test_a_scene_that_is_a_link_is_replaced_and_what_it_led_to_stays(
+    boxes: Path, scene_folder: Path, tmp_path: Path
+) -> None:
+    boxes.rename(tmp_path / "elsewhere")
+    boxes.symlink_to(tmp_path / "elsewhere")
+    before = files(tmp_path / "elsewhere")
+    assert new_scene("boxes", scene_folder / "images", "--replace", "--labels", "a, b") == 0
+    assert files(tmp_path / "elsewhere") == before
+    assert not boxes.is_symlink()
+
+
+def test_links_into_a_cache_of_hard_links_become_copies(
+    project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dvc = (sys.executable, "-m", "dvc")
+    subprocess.run([*dvc, "init", "--quiet", "--no-scm"], check=True)
+    photo = next((scene_folder / "images").iterdir())
+    words = (scene_folder / "images", "--labels", "a, b", "--link")
+    assert new_scene("plain", *words) == 0
+    assert photo.samefile(project / "data/raw/plain/images" / photo.name)
+    assert "--link" not in capsys.readouterr().out
+    subprocess.run([*dvc, "config", "cache.type", "reflink,hardlink"], check=True)
+    assert new_scene("careful", *words) == 0
+    assert not photo.samefile(project / "data/raw/careful/images" / photo.name)
+    assert "--link: copied all the same; DVC's cache.type is hardlink" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("project")
+def test_what_is_left_out_is_told_and_alpha_too(
+    scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(scene_folder / "images", source)
+    (source / "notes.xmp").write_text("")
+    (source / "gone.jpg").symlink_to("/nowhere/gone.jpg")
+    photo = next(iter(sorted(source.glob("*.png"))))
+    with Image.open(photo) as file:
+        picture = file.convert("RGBA")
+    picture.paste((255, 0, 255, 0), (0, 0, 20, 20))
+    picture.save(photo)
+    assert new_scene("a", source, "--labels", "a, b") == 0
+    told = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    assert "left out (no photos) 1 links that lead nowhere, 1 .xmp" in told
+    assert "with pixels left out (alpha) 1; white elsewhere" in told
+
+
+@pytest.mark.usefixtures("project")
+def test_masks_do_not_count_photos_that_are_gone(
+    scene_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scene_folder / "images/000a.jpg").symlink_to("/nowhere/000a.jpg")
+    assert new_scene("a", scene_folder, "--preset", "tiny") == 2
+    error = capsys.readouterr().err
+    assert "000a.jpg: leads nowhere, as 1 in all do, but masks count all photos" in error
+
+
+def test_poses_follow_photos_onto_a_square(project: Path, tmp_path: Path) -> None:
+    """One camera lies, the other stands; both see the same rays as before."""
+    source = tmp_path / "source"
+    (source / "images").mkdir(parents=True)
+    frames = []
+    for view, (width, height) in enumerate([(160, 120), (120, 160), (160, 120)]):
+        picture(view).resize((width, height)).save(source / f"images/{view}.png")
+        matrix = [[1, 0, 0, 0.1 * view], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+        lens = {"w": width, "h": height, "fl_x": 150, "fl_y": 151, "cx": 70 + view, "cy": 61}
+        frames.append({"file_path": f"images/{view}.png", "transform_matrix": matrix, **lens})
+    (source / "transforms.json").write_text(json.dumps({"frames": frames}))
+    assert new_scene("a", source, "--labels", "a, b") == 0
+    photos = open_photos(project / "data/raw/a/images")
+    model = read_given(project / "data/raw/a/images/poses", photos)
+    found = {image.name: list(image.camera.params[:4]) for image in model.images.values()}
+    assert found["0.png"] == [150, 151, 70, 61 + 20]
+    assert found["1.png"] == [150, 151, 71 + 20, 61]
+    assert found["2.png"] == [150, 151, 72, 61 + 20]
+    assert (photos.width, photos.height) == (160, 160)

@@ -76,5 +76,5 @@ def test_command_prints_the_tables(
     assert "1064 + 2852 windows" in shown
     assert "distill" in shown
     assert "good to a factor of about two" in shown
-    assert cli.main(["plan", "nowhere"]) == 1
+    assert cli.main(["plan", "nowhere"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

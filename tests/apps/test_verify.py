@@ -208,7 +208,7 @@ def test_what_was_not_built_is_said(
     project: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     del project
-    assert cli.main(["verify", *arguments]) == 1
+    assert cli.main(["verify", *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -218,5 +218,5 @@ def test_unreadable_lock_is_one_line(
 ) -> None:
     (project / "dvc.lock").write_text(content)
     code, (line,) = verify(capsys)
-    assert code == 1
+    assert code == 2
     assert line.endswith("run `git checkout dvc.lock`")

@@ -120,7 +120,7 @@ def _in_memory(folder: Path) -> bool:
 def test_unknown_benchmark_is_named_with_those_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["nonsense"]) == 1
+    assert main(["nonsense"]) == 2
     error = capsys.readouterr().err
     assert "nonsense" in error
     assert "fda_js" in error

@@ -1,6 +1,7 @@
 """RDA's target, from scores to what the softmax takes."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,14 @@ PARAMS = relevancy_params(normalise="scene", sharpness=4.0, scale_sharpness=0.0)
 IN_MEMORY = Spill(torch.device("cpu"), math.inf, Path())
 
 
-def scored_pixels(edge: int) -> ScoredPixels:
+def scored_pixels(edge: int, differ: bool = False) -> ScoredPixels:
     """Two views: windows whose middle lies left of column 12 show the first label, photos show
-    their edge at column `edge`."""
+    their edge at column `edge`. If they differ, the second says the opposite of the first."""
     boxes = np.stack([windows(SIDE, SIDE, 3, 4, [view]) for view in VIEWS])
     middles = torch.from_numpy(boxes[..., [0, 2]].astype(np.float32)).mean(-1)
     embeddings = TEXT[(middles >= 12).long()].half()
+    if differ:
+        embeddings[1] = embeddings[1][..., [1, 0, 2, 3]]
     own = [lattice(SIDE, SIDE, 3, 4)]
     features = WindowFeatures(VIEWS, (SIDE, SIDE), own, embeddings, torch.from_numpy(boxes))
     ys, xs = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
@@ -63,3 +66,21 @@ def test_guided_scores_are_log_probabilities() -> None:
     targets = make_targets(scored_pixels(edge=12), TEXT, params, IN_MEMORY)
     total = targets.at(torch.arange(0, 1000, 7)).exp().sum(-1)
     torch.testing.assert_close(total, torch.ones_like(total), atol=5e-3, rtol=0)
+
+
+def test_pixels_that_are_left_out_have_no_say_in_the_others() -> None:
+    """Of two views that see the same, the second is left out, and says something else."""
+    params = PARAMS.model_copy(update={"consensus": 0.1})
+    area = SIDE * SIDE
+    columns = torch.arange(2 * area) % SIDE
+    points = torch.stack((columns / SIDE * 2 - 1, 0 * columns, 0 * columns), dim=1).float()
+    ones, ends = torch.ones(2 * area), torch.arange(2 * area + 1)
+    samples = RaySamples(ends, points, ones, ones, ones)
+
+    def first_view(differ: bool, usable: torch.Tensor | None) -> torch.Tensor:
+        pixels = replace(scored_pixels(12, differ), samples=samples, usable=usable)
+        return make_targets(pixels, TEXT, params, IN_MEMORY).at(torch.arange(area))
+
+    first = torch.arange(area)
+    assert torch.equal(first_view(True, first), first_view(False, first))
+    assert not torch.equal(first_view(True, None), first_view(False, None))

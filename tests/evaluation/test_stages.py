@@ -116,7 +116,7 @@ def test_summarize_reads_the_scenes_of_the_params(
     bed = {"miou": 0.5, "psnr": 20.0, "protocol": {"scored": "validation"}}
     sofa = {"miou": 0.7, "psnr": 22.0, "protocol": {"scored": "test"}}
     write_json(tmp_path / "data/evaluate/bed/metrics.json", bed)
-    assert summarize.main(paths) == 1
+    assert summarize.main(paths) == 2
     assert "sofa/metrics.json does not exist" in capsys.readouterr().err
     write_json(tmp_path / "data/evaluate/sofa/metrics.json", sofa)
     assert summarize.main(paths) == 0

@@ -83,7 +83,7 @@ def test_stage_without_weights_ends_in_one_line(
     content["scenes"]["demo"]["clip_features"]["weights"] = "weights/none.safetensors"
     (project / "params.yaml").write_text(yaml.safe_dump(content))
     arguments = ["demo", "raw/images", "out"]
-    assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 1
+    assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "no weights file weights/none.safetensors; set clip_features.weights" in message

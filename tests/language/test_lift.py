@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 import torch
+from PIL import Image
 from torch.nn.functional import cosine_similarity, normalize
 
 from ovs3d.errors import StoreError
@@ -149,3 +150,18 @@ def test_nothing_to_lift_is_told(inputs: LiftInputs, tmp_path: Path) -> None:
     nothing = LiftInputs(empty, inputs.photos, inputs.cameras, VIEWS, inputs.clip)
     with pytest.raises(StoreError, match="no surface"):
         Lifter(nothing, lift_params()).run()
+
+
+def test_nothing_is_lifted_from_what_a_photo_leaves_out(tmp_path: Path) -> None:
+    """Where all photos are transparent but for their left half, their right half shows nothing."""
+    inputs = make_inputs(tmp_path / "photos")
+    whole = Lifter(inputs, lift_params()).run()
+    for path in inputs.photos.paths:
+        with Image.open(path) as photo:
+            opaque = photo.convert("RGBA")
+        opaque.paste((255, 0, 255, 0), (opaque.width // 2, 0, opaque.width, opaque.height))
+        opaque.save(path, "PNG")
+    half = Lifter(inputs, lift_params()).run()
+    assert 0 < len(half.surface.voxels) < 0.9 * len(whole.surface.voxels)
+    assert (half.surface.sums[:, -1].sum()) < 0.7 * whole.surface.sums[:, -1].sum()
+    assert (half.surface.colours != half.surface.colours.new_tensor([255, 0, 255])).any(1).all()

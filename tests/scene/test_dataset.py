@@ -14,9 +14,8 @@ from ovs3d.scene.dataset import (
     is_upright,
     load_photo,
     open_photos,
-    read_masks,
-    unpack_masks,
 )
+from ovs3d.scene.masks import read_masks, unpack_masks
 from ovs3d.scene.sharpness import look_at_photo
 from tests.synthetic import LABELS, SyntheticScene
 

@@ -306,7 +306,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     name, spoil, message = MISTAKES[mistake]
     WRITERS[name](plain, tmp_path / "source")
     spoil(tmp_path / "source")
-    assert import_scene(tmp_path / "source") == 1
+    assert import_scene(tmp_path / "source") == 2
     error = capsys.readouterr().err.strip()
     assert "\n" not in error
     assert re.search(message, error), error
@@ -330,7 +330,7 @@ def test_source_of_another_format_than_told_is_one_line(
     format_: str,
     message: str,
 ) -> None:
-    assert import_scene(plain.images.parent / "images", "--format", format_) == 1
+    assert import_scene(plain.images.parent / "images", "--format", format_) == 2
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error

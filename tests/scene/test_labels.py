@@ -1,5 +1,6 @@
 """Names and phrases of labels, as they stand in a file or in a comma list."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from ovs3d.errors import SceneError
 from ovs3d.scene.labels import (
     Label,
     label_names,
+    labels_of_option,
     named,
     parse_labels,
     read_labels,
@@ -95,3 +97,46 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, content: bytes, message: s
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match=r"classes\.txt: no such file; write one label a line"):
         read_labels(tmp_path / "classes.txt")
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("red apple, wall", ["red apple", "wall"]),
+        ("red apple,\n  wall\n", ["red apple", "wall"]),
+        ("red apple\nwall", ["red apple", "wall"]),
+        ("'red apple', \"wall\"", ["red apple", "wall"]),
+        ("\u201cred apple\u201d, \u00abwall\u00bb", ["red apple", "wall"]),
+        ("red   apple, dog's bowl, cats'", ["red apple", "dog's bowl", "cats'"]),
+        ("\U0001f34e, \U0001f468\u200d\U0001f469\u200d\U0001f467 toy", None),
+        ("Ku\u0308che, wall", ["K\u00fcche", "wall"]),
+        (", ".join(f"thing number {index}" for index in range(60)), None),
+    ],
+)
+def test_labels_are_read_as_people_type_them(words: str, names: list[str] | None) -> None:
+    found = label_names(labels_of_option(words))
+    assert list(found) == (names or [name.strip() for name in words.split(",")])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "name 1 is blank"),
+        ("red apple, , wall", "name 2 is blank"),
+        ('"", wall', "no name"),
+        ("Red Apple, wall, red apple", "label 'red apple' is on name 1 already"),
+        ("K\u00fcche, Ku\u0308che", "is on name 1 already"),
+        ("wall,  'wall'", "is on name 1 already"),
+        ("cat/dog, wall", "a label cannot hold '/': 'cat/dog'"),
+        ("cat/dog", "no such file; and a label cannot hold '/'"),
+        ("labels.txt", "labels.txt: no such file"),
+        ("red apple; wall", "commas separate names, not ';'"),
+        ("red apple\uff0c wall", "commas separate names, not '\uff0c'"),
+        (".hidden, wall", "cannot begin with '.'"),
+        ("bell\x07, wall", r"holds the character '\\x07'"),
+        ("half \udcff, wall", r"holds the character '\\udcff'"),
+    ],
+)
+def test_what_is_no_label_is_told(words: str, message: str) -> None:
+    with pytest.raises(SceneError, match=re.escape(message) if "\\" not in message else message):
+        labels_of_option(words)

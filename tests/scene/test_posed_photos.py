@@ -71,10 +71,10 @@ def test_posed_photos_of_another_type_are_named_before_any_is_brought(
 ) -> None:
     formats.write_colmap_text(plain, tmp_path / "source")
     path = tmp_path / "source/sparse/0/images.txt"
-    path.write_text(path.read_text().replace(".png", ".webp"))
+    path.write_text(path.read_text().replace(".png", ".gif"))
     for photo in (tmp_path / "source/images").iterdir():
-        photo.rename(photo.with_suffix(".webp"))
-    assert import_scene(tmp_path / "source") == 1
+        photo.rename(photo.with_suffix(".gif"))
+    assert import_scene(tmp_path / "source") == 2
     error = capsys.readouterr().err
-    assert "000.webp: 9 posed photos are of another type than .jpg .jpeg .png" in error
+    assert "000.gif: 9 posed photos are of another type than .jpg .jpeg .png" in error
     assert "photos/s" not in error

@@ -232,6 +232,6 @@ def test_stage_writes_the_folder_and_tells_mistakes_in_one_line(
     assert "12 of 12" in shown.out
     assert "decode: 12/12" in shown.err
     assert len(load_cameras(out / "cameras.json")) == VIEWS
-    assert run(main, None, ("images", "out"), ("demo", str(tmp_path), str(out))) == 1
+    assert run(main, None, ("images", "out"), ("demo", str(tmp_path), str(out))) == 2
     # COLMAP's own log would show here too.
     assert capfd.readouterr().err.count("\n") == 1

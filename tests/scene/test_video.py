@@ -1,5 +1,6 @@
 """Frames of a video: even in time, sharp, upright; broken videos told in one line."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from PIL import Image, ImageFilter
 from ovs3d.errors import SceneError
 from ovs3d.scene.dataset import load_photo
 from ovs3d.scene.video import extract_frames
+from ovs3d.scene.video_colors import in_srgb, is_srgb
 
 WIDTH, HEIGHT = 160, 96
 
@@ -112,3 +114,73 @@ def test_sound_without_pictures_is_no_video(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(SceneError, match="no video in it"):
         extract_frames(tmp_path / "song.mkv", 4, tmp_path / "images")
+
+
+@pytest.mark.parametrize(("aspect", "size"), [((2, 1), (320, 96)), ((3, 4), (160, 128))])
+def test_pixels_that_are_not_square_are_stretched(
+    tmp_path: Path, aspect: tuple[int, int], size: tuple[int, int]
+) -> None:
+    with av.open(str(tmp_path / "walk.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
+        for index in range(3):
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture(index)), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    extract_frames(tmp_path / "walk.mp4", 1, tmp_path / "images")
+    (name,) = names(tmp_path / "images")
+    found = pixels(tmp_path / "images" / name)
+    assert found.shape == (size[1], size[0], 3)
+    shown = picture(int(name[-10:-4])).resize(size, Image.Resampling.BICUBIC)
+    assert np.abs(found - np.asarray(shown, dtype=float)).mean() < 14
+
+
+def srgb_light(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+
+def hlg_signal(light: float) -> float:
+    """Return the signal of a share of reference white (ITU-R BT.2100, BT.2408)."""
+    share = 0.265 * light
+    if share <= 1 / 12:
+        return float(np.sqrt(3 * share))
+    return float(0.17883277 * np.log(12 * share - 0.28466892) + 0.55991073)
+
+
+def pq_signal(light: float) -> float:
+    power = (light * 203 / 10000) ** (2610 / 16384)
+    return float(((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32))
+
+
+@pytest.mark.parametrize(("transfer", "signal"), [(18, hlg_signal), (16, pq_signal)])
+@pytest.mark.parametrize("value", [0, 20, 113, 200, 255])
+def test_greys_of_hdr_become_those_of_a_photo(transfer: int, signal: object, value: int) -> None:
+    assert callable(signal)
+    coded = np.full((1, 1, 3), round(65535 * signal(srgb_light(value / 255))), dtype=np.uint16)
+    for primaries in (1, 9, 12):
+        found = in_srgb(coded, transfer, primaries)
+        assert np.abs(found.astype(int) - value).max() <= 1
+
+
+def test_reference_white_and_all_above_it_is_white() -> None:
+    for transfer, white in ((18, 0.75), (16, 0.5807)):
+        for signal in (white, 1.0):
+            coded = np.full((1, 1, 3), round(65535 * signal), dtype=np.uint16)
+            assert in_srgb(coded, transfer, 9).min() >= 254
+
+
+def test_wide_gamut_keeps_the_colours_of_a_photo() -> None:
+    """Red of BT.709, as BT.2020 writes it."""
+    light = np.array([0.6274, 0.0691, 0.0164])
+    coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    found = in_srgb((coded * 65535).round().astype(np.uint16)[None, None], 14, 9)
+    assert found[0, 0].tolist() == pytest.approx([255, 0, 0], abs=2)
+
+
+def test_ordinary_colours_stay_as_they_are() -> None:
+    assert is_srgb(1, 1)
+    assert is_srgb(2, 2)
+    assert not is_srgb(18, 9)
+    assert not is_srgb(16, 1)
+    assert not is_srgb(1, 12)
