@@ -29,6 +29,8 @@ LAYERS = (
     ("field",),
     ("reconstruct", "features"),
     ("evaluation", "distill"),
+    # Files to take away; commands, stages and whatever shows a scene write them.
+    ("exports",),
     ("apps",),
 )
 
