@@ -19,6 +19,7 @@ COMMANDS = {
     "labels": ("ovs3d.apps.labels", "try the labels of a scene on its CLIP features"),
     "query": ("ovs3d.apps.query", "look for any words in a scene that is distilled"),
     "export": ("ovs3d.apps.export", "write points, meshes, masks, objects and poses to take away"),
+    "render": ("ovs3d.apps.render", "render a segmented scene from any cameras"),
     "export-features": (
         "ovs3d.apps.export_features",
         "write the CLIP features of a scene as one vector per pixel",

@@ -9,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovs3d.evaluation.drawing import legend, save_png
-from ovs3d.evaluation.figures import label_entries, overlay
-from ovs3d.evaluation.palette import NO_LABEL_COLOR, UNLABELLED
-from ovs3d.evaluation.segment import SegmentedView, Segmenter, segment_view
+from ovs3d.evaluation.drawing import save_png
+from ovs3d.evaluation.segment import Segmenter, segment_view
 from ovs3d.exports.flight import fly_through, write_video
 from ovs3d.exports.labels import write_label_list, write_label_map
 from ovs3d.exports.point_cloud import UNIT_FRAME, sample_points, write_point_cloud
+from ovs3d.exports.stills import Look, picture
 from ovs3d.params import RenderParams
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras
@@ -75,25 +74,16 @@ def export_video(
 ) -> None:
     """Write the fly-through `video.mp4` and its first frame as `preview.png`."""
     path = fly_through(cameras, params.frames)
+    look = Look(("color", "label"), model.labels)
 
     def frames() -> Iterator[NDArray[np.uint8]]:
         with progress("video", params.frames, "frames") as advance:
             for view in path.views:
                 rendered = segment_view(model, path, view, params.downscale, device)
-                frame = side_by_side(rendered, model.labels)
+                frame = picture(rendered, look)
                 if view == 0:
                     save_png(Image.fromarray(frame), out / "preview.png")
                 yield frame
                 advance()
 
     write_video(out / "video.mp4", frames(), params.fps)
-
-
-def side_by_side(rendered: SegmentedView, labels: Sequence[str]) -> NDArray[np.uint8]:
-    """Set rendering and segmentation side by side over a legend: [h + legend, 2 w, 3]."""
-    tinted = overlay(rendered.picture, rendered.label_map, len(labels))
-    pictures = np.concatenate([rendered.picture, tinted], axis=1)
-    # Whether a frame has such pixels or not: all frames of a video have one size.
-    entries = [*label_entries(labels), (UNLABELLED, NO_LABEL_COLOR)]
-    key = np.asarray(legend(entries, pictures.shape[1]))
-    return np.concatenate([pictures, key], axis=0)

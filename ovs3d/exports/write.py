@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ovs3d.errors import Ovs3dError, SceneError, StoreError, one_line
+from ovs3d.errors import SceneError
 from ovs3d.evaluation.segment import Segmenter, segment_view
 from ovs3d.exports.confidence import probabilities
 from ovs3d.exports.coordinates import Frame, find_frame
@@ -26,6 +26,7 @@ from ovs3d.exports.masks import (
 from ovs3d.exports.objects import SceneObject, catalogue, find_objects, write_catalogue
 from ovs3d.exports.point_cloud import sample_points, write_point_cloud
 from ovs3d.exports.surface import Seen, fuse
+from ovs3d.exports.target import make_folder
 from ovs3d.exports.transforms import transforms
 from ovs3d.files import atomic_path, write_json
 from ovs3d.progress import progress
@@ -105,18 +106,16 @@ def write_all(scene: SegmentedScene, out: Path, options: ExportOptions) -> Write
         options: what to write.
 
     Raises:
-        SceneError: a label or the frame is unknown, the folder holds something else or cannot be
-            written, or the field is empty.
+        SceneError: a label or the frame is unknown, the folder holds something else, or the field
+            is empty.
+        StoreError: the folder cannot be written.
         PosesError: the transform of stage poses is missing.
     """
     frame = find_frame(options.frame, scene.poses, scene.images)
     chosen = chosen_labels(scene.model.labels, options.labels)
     _check_target(out)
     with atomic_path(out) as folder:
-        try:
-            folder.mkdir()
-        except OSError as error:
-            raise _unwritable(out, error) from None
+        folder.mkdir()
         return _Writer(scene, options, frame, chosen, folder, out).write()
 
 
@@ -225,14 +224,11 @@ def _check_target(out: Path) -> None:
     Raises:
         SceneError: something else is there, or nothing can be written there.
     """
-    try:
-        if out.is_dir() and any(out.iterdir()) and not _is_export(out):
-            raise SceneError(f"{out}: holds something else than an export; choose another --out")
-        if out.exists() and not out.is_dir():
-            raise SceneError(f"{out}: is a file; --out takes a folder")
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(out, error) from None
+    if out.is_file():
+        raise SceneError(f"{out}: is a file; --out takes a folder")
+    make_folder(out.parent)
+    if out.is_dir() and any(out.iterdir()) and not _is_export(out):
+        raise SceneError(f"{out}: holds something else than an export; choose another --out")
 
 
 def _is_export(out: Path) -> bool:
@@ -240,8 +236,3 @@ def _is_export(out: Path) -> bool:
         return bool(json.loads((out / MANIFEST).read_text())["format"] == _FORMAT)
     except (OSError, KeyError, TypeError, ValueError):
         return False
-
-
-def _unwritable(out: Path, error: OSError) -> Ovs3dError:
-    reason = error.strerror or one_line(error)
-    return StoreError(f"{out}: cannot be written ({reason}); choose another folder with --out")

@@ -12,7 +12,8 @@ from ovs3d.evaluation.palette import NO_LABEL_COLOR, color_table, label_colors
 from ovs3d.evaluation.segment import segment_view
 from ovs3d.exports.labels import write_label_map
 from ovs3d.exports.point_cloud import PointCloud, estimate_normals, sample_points, write_point_cloud
-from ovs3d.exports.renderings import export_scene, side_by_side
+from ovs3d.exports.renderings import export_scene
+from ovs3d.exports.stills import Look, picture
 from ovs3d.params import RenderParams
 from ovs3d.scene.dataset import NO_LABEL
 from tests.evaluation.oracle import OracleSegmentation, read_folder
@@ -20,6 +21,7 @@ from tests.synthetic import LABELS, SyntheticScene
 
 CPU = torch.device("cpu")
 PARAMS = RenderParams(downscale=2, frames=4, fps=12, points=500)
+BOTH = Look(("color", "label"), LABELS)
 PLY_TYPES = {"float": "<f4", "uchar": "u1"}
 
 
@@ -105,7 +107,7 @@ def test_write_label_map_keeps_indices_and_shows_colors(tmp_path: Path) -> None:
 
 def test_side_by_side_names_the_labels(scene: SyntheticScene) -> None:
     view = segment_view(OracleSegmentation(), scene.cameras, 0, 1, CPU)
-    frame = side_by_side(view, LABELS)
+    frame = picture(view, BOTH)
     height, width = view.label_map.shape
     assert frame.shape[1] == 2 * width
     assert np.array_equal(frame[:height, :width], view.picture)
@@ -117,7 +119,7 @@ def test_what_rays_do_not_meet_is_black_and_named(scene: SyntheticScene) -> None
         segment_view(OracleSegmentation(opacity), scene.cameras, 0, 1, CPU)
         for opacity in (1.0, 0.2)
     ]
-    whole, holes = (side_by_side(view, LABELS) for view in views)
+    whole, holes = (picture(view, BOTH) for view in views)
     height, width = views[0].label_map.shape
     boxes = views[1].label_map == NO_LABEL
     grey = np.rint(views[1].picture.mean(axis=-1) * 0.35)
