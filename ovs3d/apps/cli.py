@@ -20,6 +20,7 @@ COMMANDS = {
     "query": ("ovs3d.apps.query", "look for any words in a scene that is distilled"),
     "export": ("ovs3d.apps.export", "write points, meshes, masks, objects and poses to take away"),
     "render": ("ovs3d.apps.render", "render a segmented scene from any cameras"),
+    "report": ("ovs3d.apps.report", "write one page about a scene, for the browser"),
     "export-features": (
         "ovs3d.apps.export_features",
         "write the CLIP features of a scene as one vector per pixel",
