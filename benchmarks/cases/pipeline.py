@@ -29,6 +29,7 @@ STAGES = (
     "distill",
     "evaluate",
     "render",
+    "report",
     "summarize",
 )
 IMPORTS = 3

@@ -12,8 +12,8 @@ from ovs3d.exports.coordinates import Frame
 from ovs3d.exports.objects import SceneObject
 from ovs3d.files import atomic_path
 
-ROOT = "upright"
-"""Top node, which turns the frame so that up is glTF's +y; all below it is in the frame."""
+ROOT, _WORLD = "/upright", "/world"
+"""Nodes that no label is called like. The first turns the frame below it so that +y is up."""
 
 
 def write_glb(
@@ -27,8 +27,8 @@ def write_glb(
         labels: names of all labels; `extras` of their nodes hold index and colour.
         frame: to write the coordinates in.
     """
-    scene = trimesh.Scene(base_frame="world")
-    scene.graph.update(frame_from="world", frame_to=ROOT, matrix=_upright(frame.up))
+    scene = trimesh.Scene(base_frame=_WORLD)
+    scene.graph.update(frame_from=_WORLD, frame_to=ROOT, matrix=_upright(frame.up))
     colors = label_colors(len(labels)).tolist()
     for label in sorted({each.label for each in objects}):
         extras = {"label": labels[label], "index": label, "color": colors[label]}

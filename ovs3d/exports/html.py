@@ -8,7 +8,7 @@ from html import escape
 from PIL import Image
 
 _QUALITY = 82
-_WIDTH, _HEIGHT, _PAD = 420, 180, 34
+_WIDTH, _HEIGHT, _PAD = 420, 180, 48
 _CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#333333")
 """Okabe and Ito 2008."""
 

@@ -66,7 +66,8 @@ def find_objects(
         for rank, piece in enumerate(kept, start=1):
             mask = np.zeros(len(mesh.faces), np.bool_)
             mask[faces[pieces == piece]] = True
-            name = f"{labels[label]} {rank}"
+            # No label holds a slash, so no label is called like this.
+            name = f"{labels[label]}/{rank}"
             objects.append(SceneObject(len(objects) + 1, label, name, mesh.part(mask)))
         splinters[label] = float(1 - sizes[kept].sum() / sizes.sum()) if kept else 0.0
     return objects, splinters

@@ -1,7 +1,7 @@
 """Everything that can be taken away from a segmented scene, written into one folder."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,10 +95,10 @@ class WriteReport:
 def write_all(scene: SegmentedScene, out: Path, options: ExportOptions) -> WriteReport:
     """Write a scene into a folder, which appears when it is complete.
 
-    The folder gets `point_cloud.ply`, `point_cloud_labels.ply`, `objects.glb`, `objects.json`,
-    `objects.csv`, `masks/<view>.png` of every photo that has a pose, `instances.json` (COCO),
-    `soft_masks/<view>.npz` on request, `transforms.json`, `labels.json`, and `export.json`, which
-    says what frame the coordinates are in.
+    The folder gets `point_cloud.ply`, `point_cloud_labels.ply`, `objects.glb` (unless there are
+    no things), `objects.json`, `objects.csv`, `masks/<view>.png` of every photo that has a pose,
+    `instances.json` (COCO), `soft_masks/<view>.npz` on request, `transforms.json`, `labels.json`,
+    and `export.json`, which says what frame the coordinates are in.
 
     Args:
         scene: what to export.
@@ -106,8 +106,8 @@ def write_all(scene: SegmentedScene, out: Path, options: ExportOptions) -> Write
         options: what to write.
 
     Raises:
-        SceneError: a label or the frame is unknown, the folder holds something else, or the field
-            is empty.
+        SceneError: a label or the frame is unknown, the folder holds something else, or the field,
+            or what it has of the labels, is empty.
         StoreError: the folder cannot be written.
         PosesError: the transform of stage poses is missing.
     """
@@ -147,11 +147,16 @@ class _Writer:
                 "export; look at data/reconstruct and run stage reconstruct again"
             )
         cloud = cloud.only(self.chosen).moved(frame.from_unit)
+        if not len(cloud):
+            names = ", ".join(self.labels[index] for index in self.chosen)
+            raise SceneError(f"{self.scene.name}: no point of the scene has the label {names}")
         write_point_cloud(self.folder, cloud, self.labels, frame.lines())
         seen = {view: self._photo(view, spread) for view in self._views("masks")}
         mesh = fuse(seen, cameras, self.options.downscale, len(self.labels))
         objects, splinters = find_objects(mesh, self.labels, self.chosen)
-        write_glb(self.folder / "objects.glb", objects, self.labels, frame)
+        # glTF knows no empty scene: things may all lie beyond the box of the sparse points.
+        if objects:
+            write_glb(self.folder / "objects.glb", objects, self.labels, frame)
         annotations = self._instances(seen, objects)
         coco = coco_content(cameras, self.labels, self.chosen, annotations)
         # Not indented: masks are long lines anyway.
@@ -208,7 +213,7 @@ class _Writer:
                 annotations.append(annotation(view, label, thing, mask, score))
         return annotations
 
-    def _views(self, what: str) -> Any:
+    def _views(self, what: str) -> Iterator[int]:
         with progress(what, len(self.scene.cameras.views), "photos") as advance:
             for view in self.scene.cameras.views:
                 yield view
@@ -222,7 +227,8 @@ def _check_target(out: Path) -> None:
     """Refuse to replace anything but an earlier export.
 
     Raises:
-        SceneError: something else is there, or nothing can be written there.
+        SceneError: something else is there.
+        StoreError: nothing can be written there.
     """
     if out.is_file():
         raise SceneError(f"{out}: is a file; --out takes a folder")

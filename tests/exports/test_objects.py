@@ -32,7 +32,7 @@ def _boxes(*boxes: tuple[float, float, int]) -> Mesh:
 def test_pieces_of_one_label_are_things_by_size_and_splinters_are_not() -> None:
     mesh = _boxes((0, 1, 1), (5, 2, 1), (9, 0.1, 1), (20, 1, 0))
     objects, splinters = find_objects(mesh, ("wall", "cup"), (0, 1))
-    assert [each.name for each in objects] == ["wall 1", "cup 1", "cup 2"]
+    assert [each.name for each in objects] == ["wall/1", "cup/1", "cup/2"]
     assert [each.number for each in objects] == [1, 2, 3]
     assert objects[1].mesh.vertices[:, 0].mean() == pytest.approx(5)
     assert splinters[0] == 0
@@ -41,7 +41,7 @@ def test_pieces_of_one_label_are_things_by_size_and_splinters_are_not() -> None:
 
 def test_a_label_without_surface_has_no_things() -> None:
     objects, splinters = find_objects(_boxes((0, 1, 0)), ("wall", "cup"), (0, 1))
-    assert [each.name for each in objects] == ["wall 1"]
+    assert [each.name for each in objects] == ["wall/1"]
     assert splinters[1] == 0
 
 
@@ -59,7 +59,7 @@ def test_two_things_of_one_label_are_two_instances_in_every_photo(scene: Synthet
         )
     mesh = fuse(seen, scene.cameras, 1, len(LABELS))
     objects, _ = find_objects(mesh, LABELS, (0,))
-    assert [each.name for each in objects] == ["red box 1", "red box 2"]
+    assert [each.name for each in objects] == ["red box/1", "red box/2"]
     instances = Instances(objects, scene.cameras, 1)
     for view, each in seen.items():
         truth = scene.label_maps[view].numpy()

@@ -190,7 +190,7 @@ def _console(page: Path, profile: Path) -> list[str]:
 
 def test_curves_span_their_frame() -> None:
     svg = curves("loss", [0, 10], {"a": [2.0, 1.0]})
-    assert 'points="34.0,34.0 386.0,146.0"' in svg
+    assert 'points="48.0,48.0 372.0,132.0"' in svg
     assert curves("none yet", [], {}).startswith("<svg")
 
 

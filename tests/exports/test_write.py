@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from PIL import Image
 from plyfile import PlyData
@@ -54,21 +55,21 @@ def test_trimesh_reads_points_and_their_label_colors(exported: Exported) -> None
 
 def test_trimesh_reads_one_node_per_thing_below_its_label(exported: Exported) -> None:
     scene = trimesh.load_scene(exported.folder / "objects.glb")
-    assert set(scene.graph.nodes_geometry) == {f"{label} 1" for label in LABELS}
+    assert set(scene.graph.nodes_geometry) == {f"{label}/1" for label in LABELS}
     parents = scene.graph.transforms.parents
-    assert all(parents[f"{label} 1"] == label for label in LABELS)
-    assert {parents[label] for label in LABELS} == {"upright"}
-    wall = scene.geometry["wall 1"]
+    assert all(parents[f"{label}/1"] == label for label in LABELS)
+    assert {parents[label] for label in LABELS} == {"/upright"}
+    wall = scene.geometry["wall/1"]
     assert np.allclose(_to_unit(wall.vertices)[:, 2], 3.6, atol=0.05)
     # Turned for viewers: the floor lies below everything else, up is +y.
-    heights = {name: scene.graph[name][0] for name in ("floor 1", "red box 1")}
+    heights = {name: scene.graph[name][0] for name in ("floor/1", "red box/1")}
     floor, box = (
         trimesh.transform_points(scene.geometry[name].vertices, matrix)[:, 1].mean()
         for name, matrix in heights.items()
     )
     assert floor < box
-    matrix = heights["floor 1"]
-    up = scene.geometry["floor 1"].face_normals @ matrix[:3, :3].T
+    matrix = heights["floor/1"]
+    up = scene.geometry["floor/1"].face_normals @ matrix[:3, :3].T
     assert np.median(up[:, 1]) > 0.9
 
 
@@ -107,7 +108,7 @@ def test_catalogue_measures_things_in_units_of_the_frame(exported: Exported) -> 
         LABELS, 1
     )
     red = content["objects"][0]
-    assert red["name"] == "red box 1"
+    assert red["name"] == "red box/1"
     # Half sides 0.30, 0.35, 0.30 at (-0.75, 0.45, 2.2); COLMAP's units are half as long.
     centre = _to_unit(np.array([red["centroid"]]))[0]
     # The photos show the front alone, so depth is where it is off.
@@ -191,6 +192,19 @@ def test_a_field_that_no_ray_meets_is_told(scene: SyntheticScene, tmp_path: Path
         write_all(made, tmp_path / "out", OPTIONS)
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_label_that_nothing_has_is_told(scene: SyntheticScene, tmp_path: Path) -> None:
+    class WithGiraffe(OracleSegmentation):
+        labels = (*LABELS, "giraffe")
+
+        def render(self, *rays: Any) -> Any:
+            found = super().render(*rays)
+            return replace(found, logits=torch.nn.functional.pad(found.logits, (0, 1), value=-1.0))
+
+    made = replace(segmented(scene, tmp_path), model=WithGiraffe())
+    with pytest.raises(Ovs3dError, match="no point of the scene has the label giraffe"):
+        write_all(made, tmp_path / "out", replace(OPTIONS, labels=("giraffe",)))
 
 
 def test_folders_that_hold_something_else_are_left_alone(
