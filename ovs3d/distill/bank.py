@@ -172,8 +172,8 @@ class TokenBank:
     Attributes:
         rays: of the token centres, row by row.
         tokens: [V, h, w, E] float16, L2-normalised.
-        stand_ins: [V * h * w] int64 on the CPU, for each token itself, or the nearest one of its view
-            whose pixel the photo does not leave out; None if there are no others.
+        stand_ins: [V * h * w] int64 on the CPU, for each token itself, or the nearest one of its
+            view whose pixel the photo does not leave out; None if there are no others.
     """
 
     rays: BakedRays
