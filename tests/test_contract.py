@@ -29,7 +29,8 @@ LAYERS = (
     ("field",),
     ("reconstruct", "features"),
     ("evaluation", "distill", "language"),
-    ("apps",),
+    # The viewer, like a command, only uses what is below; `ovs3d view` starts it.
+    ("apps", "viewer"),
 )
 
 

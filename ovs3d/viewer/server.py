@@ -1,0 +1,80 @@
+"""The web server of the viewer: one window for each browser that connects."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import viser
+
+from ovs3d.errors import Ovs3dError
+from ovs3d.viewer.controls import add_clicks, add_layers, add_legend, add_status
+from ovs3d.viewer.jobs import Jobs
+from ovs3d.viewer.output_controls import add_exports, add_path
+from ovs3d.viewer.photo_controls import add_photos
+from ovs3d.viewer.scenes import Scenes
+from ovs3d.viewer.window import Window
+
+
+@contextmanager
+def serving(scenes: Scenes, host: str, port: int) -> Iterator[int]:
+    """Serve the viewer while the block runs; at its end the present job is stopped.
+
+    Args:
+        scenes: to look at.
+        host: address to listen on; 127.0.0.1 is reached from this machine alone.
+        port: 0 takes any that is free.
+
+    Yields:
+        The port.
+
+    Raises:
+        Ovs3dError: the address cannot be used.
+    """
+    _check_free(host, port)
+    server = viser.ViserServer(host, port, label="ovs3d", verbose=False)
+    server.gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
+    jobs = Jobs()
+    windows: dict[int, Window] = {}
+
+    @server.on_client_connect
+    def _(client: viser.ClientHandle) -> None:
+        windows[client.client_id] = Window(client, scenes, jobs, furnish)
+
+    @server.on_client_disconnect
+    def _(client: viser.ClientHandle) -> None:
+        window = windows.pop(client.client_id, None)
+        if window:
+            window.close()
+
+    try:
+        yield server.get_port()
+    finally:
+        jobs.stop()
+        server.stop()
+
+
+def furnish(window: Window) -> None:
+    """Add the controls to a window, from top to bottom."""
+    add_status(window)
+    add_layers(window)
+    add_clicks(window)
+    add_legend(window)
+    add_photos(window)
+    add_path(window)
+    add_exports(window)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Fail if a port is in use: viser would take the next one without a word."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the server does it: what is left of connections of an earlier one does not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        raise Ovs3dError(
+            f"{host}:{port}: cannot listen there ({error}); end what does, or take another --port"
+        ) from None
