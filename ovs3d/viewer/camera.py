@@ -44,6 +44,12 @@ class Pinhole:
         sizes = (self.width, self.height) == (other.width, other.height)
         return sizes and math.isclose(self.focal, other.focal) and self.same_place(other)
 
+    def behind(self, distance: float) -> "Pinhole":
+        """Return a camera so far behind this one, in world units, that looks the same way."""
+        pose = self.world_from_camera.copy()
+        pose[:, 3] -= distance * pose[:, 2]
+        return replace(self, world_from_camera=pose)
+
     def shrunk(self, pixels: float) -> "Pinhole":
         """Return the same view in a picture of about so many pixels at most."""
         scale = min(1.0, math.sqrt(pixels / (self.width * self.height)))

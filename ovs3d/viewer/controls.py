@@ -46,8 +46,7 @@ def add_layers(window: Window) -> None:
     negatives = gui.add_text("but not", "", hint="what it is not, with commas between")
     answer = gui.add_markdown("")
 
-    @layer.on_update
-    def _(_: object) -> None:
+    def choose(_: object) -> None:
         session.show(layer.value)
         window.screen.redraw()
 
@@ -61,6 +60,7 @@ def add_layers(window: Window) -> None:
         layer.options = session.scene.layers
         text.visible = negatives.visible = session.scene.volume is not None
 
+    layer.on_update(choose)
     text.on_update(ask)
     negatives.on_update(ask)
     tell()
@@ -87,10 +87,11 @@ def add_legend(window: Window) -> None:
             boxes.append(box)
         every = gui.add_button_group("", ("all", "none"))
 
-    @every.on_click
-    def _(_: object) -> None:
+    def toggle_all(_: object) -> None:
         for box in boxes:
             box.value = every.value == "all"
+
+    every.on_click(toggle_all)
 
 
 def add_clicks(window: Window) -> None:
@@ -98,7 +99,6 @@ def add_clicks(window: Window) -> None:
     client, session = window.client, window.session
     told = client.gui.add_markdown("Click on something to see what it is.")
 
-    @client.scene.on_click()
     def tell(event: viser.SceneClickEvent) -> None:
         picked = pick(session.scene, session.how, window.camera(), event.screen_pos)
         if picked is None:
@@ -109,7 +109,7 @@ def add_clicks(window: Window) -> None:
         color = (255, 0, 80)
         client.scene.add_icosphere("/clicked", radius, color, position=picked.position)
 
-    window.until_closed(lambda: client.scene.remove_click_callback(tell))
+    client.scene.on_click()(tell)
 
 
 def describe(picked: Picked) -> str:

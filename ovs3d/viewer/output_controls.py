@@ -33,22 +33,22 @@ def add_path(window: Window) -> None:
         film.disabled = len(keys) < 2
         _draw_path(window)
 
-    @edit.on_click
-    def _(_: object) -> None:
+    def change(_: object) -> None:
         if edit.value == "add this":
             keys.append(window.camera())
         else:
             del keys[-1 if edit.value == "drop last" else 0 :]
         tell()
 
-    @film.on_click
-    def _(_: object) -> None:
+    def start(_: object) -> None:
         size = keys[0].shrunk(MOVING_PIXELS)
         fps = session.scene.render.fps
         path = smooth_path(keys, int(seconds.value) * fps, size.width, size.height)
         best = quality.value == "best"
         _start(window, "video", partial(save_video, session.scene, session.how, path, fps, best))
 
+    edit.on_click(change)
+    film.on_click(start)
     tell()
 
 
@@ -61,13 +61,11 @@ def add_exports(window: Window) -> None:
         bar = gui.add_progress_bar(0.0, visible=False)
         told = gui.add_markdown("")
 
-    @picture.on_click
-    def _(_: object) -> None:
+    def keep_picture(_: object) -> None:
         camera = window.camera().shrunk(RESTING_PIXELS)
         _start(window, "picture", partial(save_picture, session.scene, session.how, camera))
 
-    @points.on_click
-    def _(_: object) -> None:
+    def keep_points(_: object) -> None:
         _start(window, "points", lambda _: save_points(session.scene))
 
     def tell(job: Job) -> None:
@@ -75,6 +73,8 @@ def add_exports(window: Window) -> None:
         bar.value = 100 * job.share
         told.content = job.line()
 
+    picture.on_click(keep_picture)
+    points.on_click(keep_points)
     for job in window.jobs.all[-1:]:
         tell(job)
     window.until_closed(window.jobs.on_change(tell))

@@ -10,8 +10,10 @@ from ovs3d.viewer.window import Window
 
 _THUMBNAIL = 96
 """Pixels of the longer side."""
-_FRUSTUM_SIZE = 0.04
-"""Relative to the nearest depth."""
+_FRUSTUM_SIZE = 0.025
+"""Of its depth, world units: content begins at 1."""
+_STEP_BACK = 0.6
+"""World units: cameras are shown from behind."""
 
 
 def add_photos(window: Window) -> None:
@@ -33,15 +35,12 @@ def add_photos(window: Window) -> None:
 
     def go(row: int) -> None:
         choice.value = names[row]
+        # The one that the user stands in would cover everything.
+        shown.value = False
         here = window.camera()
         window.look_through(session.jump(cameras.views[row], here.width, here.height))
 
-    @jump.on_click
-    def _(_: object) -> None:
-        go(names.index(choice.value))
-
-    @compare.on_update
-    def _(_: object) -> None:
+    def wipe(_: object) -> None:
         session.compare = compare.value
         window.screen.redraw()
 
@@ -49,10 +48,15 @@ def add_photos(window: Window) -> None:
     for row, frustum in enumerate(frustums):
         frustum.on_click(lambda _, row=row: go(row))
 
-    @shown.on_update
-    def _(_: object) -> None:
+    def show(_: object) -> None:
         for frustum in frustums:
             frustum.visible = shown.value
+        if shown.value:
+            window.look_through(window.camera().behind(_STEP_BACK))
+
+    jump.on_click(lambda _: go(names.index(choice.value)))
+    compare.on_update(wipe)
+    shown.on_update(show)
 
 
 def _add_frustum(window: Window, row: int) -> viser.CameraFrustumHandle:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from threading import Event, Thread
 
-from ovs3d.errors import Ovs3dError, one_line
+from ovs3d.errors import one_line
 from ovs3d.viewer.camera import Pinhole
 from ovs3d.viewer.pictures import Picture, Refinement
 from ovs3d.viewer.session import Session
@@ -76,7 +76,8 @@ class Screen(Thread):
                 continue
             try:
                 self._draw(self._camera)
-            except Ovs3dError as error:
+            # Whatever it is, for example a photo that is damaged: the next picture may do.
+            except Exception as error:
                 self._report(one_line(error))
 
     def _draw(self, camera: Pinhole) -> None:

@@ -1,6 +1,7 @@
 """The web server of the viewer: one window for each browser that connects."""
 
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ from ovs3d.viewer.output_controls import add_exports, add_path
 from ovs3d.viewer.photo_controls import add_photos
 from ovs3d.viewer.scenes import Scenes
 from ovs3d.viewer.window import Window
+
+_PANEL_WIDTH = 320
+"""Pixels."""
 
 
 @contextmanager
@@ -32,19 +36,25 @@ def serving(scenes: Scenes, host: str, port: int) -> Iterator[int]:
     """
     _check_free(host, port)
     server = viser.ViserServer(host, port, label="ovs3d", verbose=False)
-    server.gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
+    server.gui.configure_theme(show_logo=False, show_share_button=False)
+    # Beside the picture, not over it.
+    server.gui.main_panel.dock_right()
+    server.gui.main_panel.set_width(_PANEL_WIDTH)
+    # A browser may close at any time, in the middle of a picture too.
+    warnings.filterwarnings("ignore", "Queued a .* on a closed connection", UserWarning)
     jobs = Jobs()
     windows: dict[int, Window] = {}
 
-    @server.on_client_connect
-    def _(client: viser.ClientHandle) -> None:
+    def connected(client: viser.ClientHandle) -> None:
         windows[client.client_id] = Window(client, scenes, jobs, furnish)
 
-    @server.on_client_disconnect
-    def _(client: viser.ClientHandle) -> None:
+    def gone(client: viser.ClientHandle) -> None:
         window = windows.pop(client.client_id, None)
         if window:
             window.close()
+
+    server.on_client_connect(connected)
+    server.on_client_disconnect(gone)
 
     try:
         yield server.get_port()

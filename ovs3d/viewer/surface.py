@@ -7,14 +7,15 @@ from torch import Tensor
 
 from ovs3d.distill.model import Segmentation
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, composite, march, ray_of_sample, shade
+from ovs3d.field.render import RaySamples, composite, march, shade
+from ovs3d.language.surface import median_samples
 
 RAYS_PER_CHUNK = 1 << 13
 """Rays that `look` takes at a time at most: a tenth of a second of work."""
 
 _WEIGHT_THRESHOLD = 1e-3
 _THICKNESS = 0.02
-"""How far from the median depth a sample may be to belong to the same surface, relative to it."""
+"""How far from where a ray ends a sample may be to belong to the same surface, relative to it."""
 _TINY = 1e-6
 
 
@@ -43,8 +44,8 @@ class Seen:
     Attributes:
         color: [R, 3] in [0, 1].
         opacity: [R] in [0, 1].
-        depth: [R] of the surface that the middle of the ray's weight belongs to, along the
-            direction given; 0 where the ray meets nothing.
+        depth: [R] of the surface that the ray ends in, along the direction given; 0 where it ends
+            nowhere, see `ovs3d.language.surface.median_samples`.
         solid: [R] in [0, 1], the share of the ray's weight that this surface holds.
         logits: [R, C] cosines of feature and label texts.
     """
@@ -94,19 +95,13 @@ def look(source: Source, origins: Tensor, directions: Tensor) -> Seen:
 def _surface(
     field: Field, samples: RaySamples, origins: Tensor, directions: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return depth and share of weight of the surface at the median of each ray's weight."""
-    weights, offsets = samples.weights, samples.offsets
-    rows = ray_of_sample(offsets, len(weights))
+    """Return depth and share of weight of the surface in which each ray ends."""
+    rows = samples.rows
     along = field.space.depths(origins[rows], directions[rows], samples.points)
-    total = weights.cumsum(0, dtype=torch.float64)
-    running = torch.nn.functional.pad(total, (1, 0))
-    start, end = running[offsets[:-1]], running[offsets[1:]]
-    # The first sample of each ray by which half of its weight is reached.
-    middle = torch.searchsorted(total, (start + end) / 2)
-    middle = torch.minimum(middle.clamp_min(offsets[:-1]), (offsets[1:] - 1).clamp_min(0))
-    hit = offsets.diff() > 0
-    median = torch.where(hit, along[middle.clamp_max(max(len(along) - 1, 0))], 0.0)
-    near = ((along - median[rows]).abs() <= _THICKNESS * median[rows]).to(weights.dtype)
-    sums = composite(torch.stack([along, torch.ones_like(along)], dim=1), weights * near, offsets)
-    mass = composite(torch.ones_like(along)[:, None], weights, offsets)[:, 0]
-    return sums[:, 0] / sums[:, 1].clamp_min(_TINY), sums[:, 1] / mass.clamp_min(_TINY)
+    last, ended = median_samples(samples)
+    median = torch.zeros_like(samples.depth)
+    median[ended] = along[last[ended]]
+    same = ((along - median[rows]).abs() <= _THICKNESS * median[rows]).to(along.dtype)
+    columns = torch.stack([along * same, same, torch.ones_like(along)], dim=1)
+    depth, near, mass = composite(columns, samples.weights, samples.offsets).unbind(dim=1)
+    return depth / near.clamp_min(_TINY), near / mass.clamp_min(_TINY)

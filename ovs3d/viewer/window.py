@@ -106,6 +106,7 @@ class Window:
         client = self.client
         client.gui.reset()
         client.scene.reset()
+        client.scene.remove_click_callback("all")
         client.scene.set_up_direction("-y")
         self.session = Session(scene)
         self.screen = Screen(self.session, self._send, self.report)
