@@ -1,6 +1,7 @@
 """Work that outlives the browser that asked for it: exports and videos, one after another."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -107,8 +108,14 @@ class Jobs:
         plain_console().print(job.line(), soft_wrap=True)
         job.finished.set()
         self._tell(job)
-        job.done(job)
+        _call(job.done, job)
 
     def _tell(self, job: Job) -> None:
         for call in list(self._listeners):
-            call(job)
+            _call(call, job)
+
+
+def _call(call: Callable[[Job], None], job: Job) -> None:
+    # Whoever asked may be gone by now; what the job wrote is there all the same.
+    with suppress(Exception):
+        call(job)

@@ -74,7 +74,7 @@ def save_video(
 
 def save_points(scene: OpenScene) -> Path:
     """Write the splats as a point cloud in the colours of the photos and one in the labels'."""
-    splats = scene.splats
+    splats = scene.surface.splats
     cloud = PointCloud(splats.positions, splats.colors, splats.labels)
     write_point_cloud(view_folder(scene.name), cloud, scene.labels)
     return view_folder(scene.name) / "point_cloud_labels.ply"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ovs3d.viewer.camera import Pinhole
 from ovs3d.viewer.paint import Look
-from ovs3d.viewer.pictures import splat_buffers
+from ovs3d.viewer.pictures import draw
 from ovs3d.viewer.raster import NOTHING
 from ovs3d.viewer.scene import OpenScene
 
@@ -38,18 +38,19 @@ def pick(scene: OpenScene, how: Look, camera: Pinhole, place: tuple[float, float
         camera: who looks.
         place: x and y from the upper left corner, as shares in [0, 1] of width and height.
     """
-    buffers = splat_buffers(scene, how.hidden, camera)
+    surface = scene.surface
+    buffers = draw(surface, how.hidden, camera)
     column = min(int(place[0] * camera.width), camera.width - 1)
     row = min(int(place[1] * camera.height), camera.height - 1)
     splat = int(buffers.splat[row, column])
     if splat == NOTHING:
         return None
-    splats, answer = scene.splats, how.answer
+    splats, answer = surface.splats, how.answer
     cosines = splats.logits[splat].astype(np.float32)
     best = np.argsort(-cosines, kind="stable")
     return Picked(
         splats.positions[splat],
         float(buffers.depth[row, column]),
         [(scene.labels[index], float(cosines[index])) for index in best],
-        float(answer.of(scene.pieces.rows[splat : splat + 1])[0]) if answer else None,
+        float(answer.of(surface.pieces.rows[splat : splat + 1])[0]) if answer else None,
     )

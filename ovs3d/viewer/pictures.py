@@ -12,30 +12,26 @@ from ovs3d.scene.dataset import NO_LABEL, load_photo
 from ovs3d.viewer.camera import Pinhole
 from ovs3d.viewer.paint import Look, Pieces, paint, paint_depth
 from ovs3d.viewer.raster import Buffers, rasterise
-from ovs3d.viewer.scene import OpenScene
+from ovs3d.viewer.scene import OpenScene, Surface
 from ovs3d.viewer.surface import RAYS_PER_CHUNK, Source, look
 
 Picture = NDArray[np.uint8]
 """uint8 [h, w, 3]."""
 
 
-def visible_splats(scene: OpenScene, hidden: frozenset[int]) -> NDArray[np.bool_]:
-    """Return which splats are drawn, bool [N], if some labels are not."""
-    return ~np.isin(scene.pieces.labels, list(hidden))
-
-
-def splat_buffers(scene: OpenScene, hidden: frozenset[int], camera: Pinhole) -> Buffers:
-    """Draw the splats of a scene but for those of some labels."""
-    splats = scene.splats
-    return rasterise(splats.positions, splats.radii, visible_splats(scene, hidden), camera)
+def draw(surface: Surface, hidden: frozenset[int], camera: Pinhole) -> Buffers:
+    """Draw the splats of a surface but for those of some labels."""
+    splats, visible = surface.splats, ~np.isin(surface.pieces.labels, list(hidden))
+    return rasterise(splats.positions, splats.radii, visible, camera)
 
 
 def splat_picture(scene: OpenScene, how: Look, camera: Pinhole) -> Picture:
     """Draw a scene from its splats."""
-    buffers = splat_buffers(scene, how.hidden, camera)
+    surface = scene.surface
+    buffers = draw(surface, how.hidden, camera)
     if how.layer == "depth":
         return paint_depth(buffers.depth, scene.cameras.near, scene.cameras.far)
-    colors = paint(scene.pieces, how, len(scene.labels))
+    colors = paint(surface.pieces, how, len(scene.labels))
     # One number per pixel is gathered four times as fast as three.
     table = np.zeros((len(colors) + 1, 4), dtype=np.uint8)
     table[:-1, :3] = colors

@@ -1,6 +1,7 @@
 """A scene as far as it is built, opened for looking at."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
@@ -9,18 +10,19 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER, built
 from ovs3d.distill.model import load_segmentation
-from ovs3d.errors import Ovs3dError, StoreError
+from ovs3d.errors import Ovs3dError, StoreError, one_line
 from ovs3d.field.checkpoint import load_field
 from ovs3d.files import digest
 from ovs3d.params import did_you_mean, load_scene_params, scene_names
 from ovs3d.scene.cameras import Cameras, load_cameras
 from ovs3d.scene.dataset import Photos, open_photos
 from ovs3d.viewer.paint import Layer, Pieces
-from ovs3d.viewer.splats import Splats, baked, kept, preview
+from ovs3d.viewer.splats import Splats, bake_all, keep, kept, preview
 from ovs3d.viewer.surface import Source
 
 if TYPE_CHECKING:
@@ -36,6 +38,14 @@ def view_folder(scene: str) -> Path:
     return Path("data/view") / scene
 
 
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """N splats, and the same as what is painted; replaced as a whole."""
+
+    splats: Splats
+    pieces: Pieces
+
+
 class OpenScene:
     """What there is of a scene, the same for all who look at it.
 
@@ -46,8 +56,7 @@ class OpenScene:
         photos: None if they are not there.
         source: the field; None as long as there is none.
         volume: what texts are asked of; None before stage lift, and until `prepare` has read it.
-        splats: the surface: of a few views at first, of all when they are baked.
-        pieces: the same, to be painted.
+        surface: as a few views see it at first, as all do when that is baked.
         missing: one line for each thing that is not there, and what to do about it.
         baking: share of the work of baking that is done, in [0, 1].
         lock: held by whoever computes with the field, so that they take turns.
@@ -96,7 +105,7 @@ class OpenScene:
         return thread
 
     def on_change(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Have something called whenever `splats` or `baking` changes; returns what ends that."""
+        """Have something called whenever there is more to see; returns what ends that."""
         self._listeners.append(call)
         return lambda: self._listeners.remove(call)
 
@@ -110,7 +119,7 @@ class OpenScene:
         if self.source is None:
             return
         self.volume = self._try(self._lifted)
-        self._show(self.splats)
+        self._show(self.surface.splats)
         self._tell()
         if self.baking < 1:
             self._bake(self.source)
@@ -124,16 +133,22 @@ class OpenScene:
             self.baking = done / (len(self.cameras) + 1)
             self._tell()
 
-        splats = baked(self._file, self._made_from, source, self.cameras, self.lock, advance)
-        self.baking = 1.0
+        splats = bake_all(source, self.cameras, self.lock, advance)
         self._show(splats)
+        self.baking = 1.0
+        self._try(partial(self._keep, splats))
         self._tell()
 
+    def _keep(self, splats: Splats) -> None:
+        try:
+            keep(self._file, self._made_from, splats)
+        except (OSError, SafetensorError) as error:
+            reason = one_line(error)
+            raise StoreError(f"{self._file}: not kept for the next time ({reason})") from None
+
     def _show(self, splats: Splats) -> None:
-        self.pieces = Pieces(
-            splats.colors, splats.labels, self.rows(torch.from_numpy(splats.positions))
-        )
-        self.splats = splats
+        rows = self.rows(torch.from_numpy(splats.positions))
+        self.surface = Surface(splats, Pieces(splats.colors, splats.labels, rows))
 
     def _tell(self) -> None:
         for call in list(self._listeners):

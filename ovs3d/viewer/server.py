@@ -46,7 +46,10 @@ def serving(scenes: Scenes, host: str, port: int) -> Iterator[int]:
     windows: dict[int, Window] = {}
 
     def connected(client: viser.ClientHandle) -> None:
-        windows[client.client_id] = Window(client, scenes, jobs, furnish)
+        window = windows[client.client_id] = Window(client, scenes, jobs, furnish)
+        # It may have gone before all controls were there.
+        if client.client_id not in server.get_clients():
+            window.close()
 
     def gone(client: viser.ClientHandle) -> None:
         window = windows.pop(client.client_id, None)

@@ -72,12 +72,16 @@ class Splats:
         return best
 
 
+_FIELDS = tuple(Splats.__dataclass_fields__)
+
+
 def bake(
     source: Source,
     cameras: Cameras,
     rays: int,
     lock: AbstractContextManager[object],
     advance: Callable[[], None] = lambda: None,
+    most: int = MOST_SPLATS,
 ) -> Splats:
     """Find the surface that the photos' cameras see.
 
@@ -87,6 +91,7 @@ def bake(
         rays: about how many.
         lock: held while the field is busy, and given up now and then.
         advance: called after each view.
+        most: splats that may come of it; the more there are to be, the larger they get.
     """
     downscale = max(1, round((len(cameras) * cameras.width * cameras.height / rays) ** 0.5))
     xy = pixel_centres(cameras.width, cameras.height, downscale)
@@ -103,7 +108,7 @@ def bake(
             sizes.append(found.depth * (downscale / focal))
             seen.append(found)
         advance()
-    return _merge(torch.cat(positions), torch.cat(sizes), Seen.join(seen))
+    return _merge(torch.cat(positions), torch.cat(sizes), Seen.join(seen), most)
 
 
 def preview(source: Source, cameras: Cameras) -> Splats:
@@ -115,33 +120,30 @@ def preview(source: Source, cameras: Cameras) -> Splats:
     )
 
 
-def baked(
-    path: Path,
-    made_from: Sequence[str],
+def bake_all(
     source: Source,
     cameras: Cameras,
     lock: AbstractContextManager[object],
     advance: Callable[[], None],
 ) -> Splats:
-    """Bake what all cameras see, and keep it in a file.
+    """Bake, in a quarter of a minute, what all cameras see; arguments as of `bake`."""
+    return bake(source, cameras, _RAYS, lock, advance)
+
+
+def keep(path: Path, made_from: Sequence[str], splats: Splats) -> None:
+    """Write splats for `kept`.
 
     Args:
         path: of the file.
-        made_from: digests of what the source and the cameras were read from.
-        source: the field.
-        cameras: of the scene.
-        lock: see `bake`.
-        advance: called after each view.
+        made_from: digests of what they were baked from.
+        splats: of all views.
     """
-    splats = bake(source, cameras, _RAYS, lock, advance)
-    names = Splats.__dataclass_fields__
-    tensors = {name: torch.from_numpy(getattr(splats, name)) for name in names}
+    tensors = {name: torch.from_numpy(getattr(splats, name)) for name in _FIELDS}
     save_tensors(path, _KIND, tensors, _config(made_from))
-    return splats
 
 
 def kept(path: Path, made_from: Sequence[str]) -> Splats | None:
-    """Return what `baked` left; None if there is nothing, or something else or older."""
+    """Return what `keep` left; None if there is nothing, or something else or older."""
     try:
         tensors, config = load_tensors(path, _KIND)
     except StoreError:
@@ -156,7 +158,7 @@ def _config(made_from: Sequence[str]) -> dict[str, Any]:
     return {"version": _VERSION, "settings": settings, "made_from": list(made_from)}
 
 
-def _merge(positions: Tensor, sizes: Tensor, seen: Seen) -> Splats:
+def _merge(positions: Tensor, sizes: Tensor, seen: Seen, most: int) -> Splats:
     """Make one splat of all points in a cell, whose side goes with the size of their pixels."""
     # Half octaves: what two views see from about the same distance falls into the same cells.
     level = (2 * sizes.clamp_min(1e-9).log2()).round()
@@ -165,7 +167,7 @@ def _merge(positions: Tensor, sizes: Tensor, seen: Seen) -> Splats:
         side = factor * 2 ** (level / 2)
         keys = torch.cat([level[:, None], (positions / side[:, None]).floor()], dim=1).long()
         cells, rows = _unique_rows(keys)
-        if cells <= MOST_SPLATS:
+        if cells <= most:
             break
         factor *= _COARSER
 
