@@ -16,7 +16,7 @@ def source() -> Source:
 
 
 @pytest.fixture
-def opened(project: Path) -> OpenScene:
+def opened(project: Path) -> OpenScene:  # noqa: ARG001 - the current folder
     """The same as a scene on disk that is built but for its language volume."""
     write_scene(("poses", "images", "reconstruct", "distill"))
     return OpenScene(NAME)

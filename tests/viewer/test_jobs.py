@@ -1,7 +1,6 @@
 """Jobs outlive whoever asked for them."""
 
 import errno
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -106,4 +105,4 @@ def test_stop_ends_the_present_job_and_leaves_nothing_half_written(tmp_path: Pat
     assert started.wait(SECONDS)
     jobs.stop()
     assert job.line() == "video: stopped with the viewer"
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

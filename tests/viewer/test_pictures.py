@@ -1,8 +1,7 @@
 """Pictures from splats and from the field."""
 
-from pathlib import Path
-
 import numpy as np
+import pytest
 
 from ovs3d.scene.dataset import load_photo
 from ovs3d.viewer.camera import of_photo
@@ -84,7 +83,8 @@ def test_a_photo_covers_as_much_of_the_picture_as_is_asked_for(opened: OpenScene
     assert not wiped[:, 48:].any()
 
 
-def test_without_photos_there_is_nothing_to_compare_with(project: Path) -> None:
+@pytest.mark.usefixtures("project")
+def test_without_photos_there_is_nothing_to_compare_with() -> None:
     write_scene(("poses", "distill"))
     scene = OpenScene(NAME)
     assert warp_photo(scene, 2, of_photo(scene.cameras, 2, 96, 72)) is None

@@ -10,17 +10,22 @@ from tests.damage import truncate
 from tests.viewer.builders import LABELS, NAME, write_scene
 
 
-def test_a_scene_without_cameras_cannot_be_shown(project: Path) -> None:
-    with pytest.raises(StoreError, match="cameras.json: not built yet; run `dvc repro poses@demo`"):
+@pytest.mark.usefixtures("project")
+def test_a_scene_without_cameras_cannot_be_shown() -> None:
+    with pytest.raises(
+        StoreError, match=r"cameras\.json: not built yet; run `dvc repro poses@demo`"
+    ):
         OpenScene(NAME)
 
 
-def test_an_unknown_scene_is_told_with_the_nearest_known_one(project: Path) -> None:
-    with pytest.raises(StoreError, match="no scene 'dem' .*demo"):
+@pytest.mark.usefixtures("project")
+def test_an_unknown_scene_is_told_with_the_nearest_known_one() -> None:
+    with pytest.raises(StoreError, match=r"no scene 'dem' .*demo"):
         OpenScene("dem")
 
 
-def test_cameras_alone_are_shown_and_the_rest_is_named(project: Path) -> None:
+@pytest.mark.usefixtures("project")
+def test_cameras_alone_are_shown_and_the_rest_is_named() -> None:
     write_scene(("poses",))
     scene = OpenScene(NAME)
     scene.prepare().join()
@@ -32,7 +37,8 @@ def test_cameras_alone_are_shown_and_the_rest_is_named(project: Path) -> None:
         assert what in text
 
 
-def test_a_field_is_shown_before_distillation(project: Path) -> None:
+@pytest.mark.usefixtures("project")
+def test_a_field_is_shown_before_distillation() -> None:
     write_scene(("poses", "images", "reconstruct"))
     scene = OpenScene(NAME)
     assert scene.layers == ["colours", "depth"]
@@ -50,7 +56,8 @@ def test_labels_come_with_the_segmentation(opened: OpenScene) -> None:
     assert "lift@demo" in opened.missing[0]
 
 
-def test_a_damaged_segmentation_is_told_and_the_field_is_shown(project: Path) -> None:
+@pytest.mark.usefixtures("project")
+def test_a_damaged_segmentation_is_told_and_the_field_is_shown() -> None:
     write_scene(("poses", "images", "reconstruct", "distill"))
     truncate(Path("data/distill") / NAME / "segmentation.safetensors", 0)
     scene = OpenScene(NAME)

@@ -43,9 +43,8 @@ def test_a_limit_makes_fewer_and_larger_splats(baked: Splats, source: Source) ->
     assert few.radii.mean() > 1.5 * baked.radii.mean()
 
 
-def test_a_preview_sees_some_of_it(baked: Splats, source: Source) -> None:
+def test_a_preview_sees_some_of_it(source: Source) -> None:
     first = preview(source, cameras())
-    assert 0 < len(first)
     assert set(first.labels) == {0, 1}
 
 
