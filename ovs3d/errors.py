@@ -33,6 +33,10 @@ class StoreError(Ovs3dError):
     """A feature store or checkpoint is truncated, foreign or of another version."""
 
 
+class QueryError(Ovs3dError):
+    """What is asked of a scene cannot be answered as it is asked."""
+
+
 class ClusterError(Ovs3dError):
     """Other machines cannot do their part of the work."""
 

@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", made_from)
     lifted = Lifter(inputs, params.stages.lift).run(checkpoint)
-    save_volume(arguments.out / NAME, lifted, inputs, params.stages)
+    save_volume(arguments.out / NAME, lifted, inputs, params.stages, encoder)
     checkpoint.remove()
     summary_table(f"language volume of {arguments.scene}", lifted.rows())
 

@@ -25,16 +25,20 @@ class Codes:
     steps: Tensor
     basis: Tensor
 
-    def cosines(self, text: Tensor) -> Tensor:
-        """Return the cosines [T, N_s, M] of texts [T, D], unit vectors, and the coded vectors."""
-        coded = self.values.float() * self.steps
-        projected = text @ self.basis.T
-        cosines: Tensor = normalize(coded, dim=2) @ projected.T
-        return cosines.permute(2, 1, 0)
+    def unit(self) -> Tensor:
+        """Return the vectors in the basis, [M, N_s, K] float32 unit vectors."""
+        return normalize(self.values.float() * self.steps, dim=2)
+
+    def means(self) -> Tensor:
+        """Return their means over the scales, [M, K] float32.
+
+        Products with a text in the basis are the means of its cosines.
+        """
+        return self.unit().mean(1)
 
     def decode(self) -> Tensor:
         """Return the vectors themselves, [M, N_s, D] float32 unit vectors."""
-        return normalize((self.values.float() * self.steps) @ self.basis, dim=2)
+        return self.unit() @ self.basis
 
 
 def choose_basis(vectors: Tensor, cosine: float) -> Tensor:

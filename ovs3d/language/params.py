@@ -18,3 +18,6 @@ class LiftParams(Section):
     window_sigma: PositiveFloat | None
     """Of a Gaussian around a window's centre, in its sides; None: plain mean (Algorithm 1)."""
     templates: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Prompts of queries, `{}` stands for what is asked for."""
+    nouns: str
+    """File of phrases, one a line, that the CLIP model knows: what else a place may be."""

@@ -1,6 +1,5 @@
 """A language volume: surface points that any words can be asked of, without training or labels."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,18 +14,12 @@ from ovs3d.errors import StoreError
 from ovs3d.features.clip import ClipEncoder, load_clip
 from ovs3d.language.codes import Codes
 from ovs3d.language.lift import Lifted, LiftInputs
+from ovs3d.language.presence import FOUND, MASK, Calibration, calibrate, peak
 from ovs3d.language.store import NAME, read_arrays, write_arrays
 from ovs3d.language.surface import find_voxels
+from ovs3d.language.words import clean, embed, read_nouns, strangeness
 from ovs3d.params import Preset
-from ovs3d.scene.labels import named
 from ovs3d.scene.space import Grid
-
-CANONICAL = ("object", "things", "stuff", "texture")
-"""LERF's words for anything at all (Sec. 3.5)."""
-_SHARPNESS = 10.0
-"""Inverse temperature of the softmax over a text and a negative (LERF's code)."""
-_PEAK = 0.002
-"""So small a share of the points has relevancies above what counts as the peak."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,18 +28,18 @@ class Finding:
 
     Attributes:
         text: that was asked for.
-        found: whether anything in the scene fits it.
-        score: how well the best place fits, in [0, 1].
-        threshold: what the score must reach to count as found; calibrated over the scene.
+        found: whether it is in the scene.
+        known: whether the CLIP model seems to know the words; what it does not is never found.
+        score: relevancy of the best place, in [0, 1]; from `presence.FOUND` on it counts as found.
         peak: float32 [3], the best place, unit frame.
-        mask: bool [N], the points that fit; all False if nothing was found.
-        relevancy: float32 [N] in [0, 1].
+        mask: bool [N], the points that fit; all False if it is not found.
+        relevancy: float32 [N], see `LanguageVolume.relevancy`.
     """
 
     text: str
     found: bool
+    known: bool
     score: float
-    threshold: float
     peak: Tensor
     mask: Tensor
     relevancy: Tensor
@@ -76,9 +69,13 @@ class LanguageVolume:
         self.colours = tensors["colours"]
         self.templates: tuple[str, ...] = tuple(attributes["templates"])
         self._codes = Codes(tensors["codes"], tensors["steps"], tensors["basis"])
+        self._features = self._codes.means()
         self._voxels = tensors["voxels"].long()
         x, y, z = attributes["cells"]
         self._cells: Grid = (x, y, z)
+        rival = tensors["rival"].float()
+        self._calibration = Calibration(rival, attributes["ordinary"], attributes["rare"])
+        self._strangest: float = attributes["strangest"]
         self._model, self._weights, self._encoder_digest = attributes["clip"]
         self._given_encoder = encoder
 
@@ -93,8 +90,8 @@ class LanguageVolume:
 
         Args:
             folder: `data/lift/<scene>`.
-            encoder: the CLIP model that made the features; if not given, it is loaded by the
-                parameters of the time when first a text is asked for.
+            encoder: the CLIP model that made the features; if not given, the one that the scene's
+                parameters named is loaded when a text is first asked for.
             device: where points and features go.
 
         Raises:
@@ -121,58 +118,51 @@ class LanguageVolume:
             )
         return encoder
 
-    def cosines(self, texts: Sequence[str]) -> Tensor:
-        """Return the cosines of texts and features at every scale, float32 [T, N_s, N].
-
-        Raises:
-            SceneError: a text is too long for the text tower.
-        """
-        text = self.encoder.encode_text([*map(named, texts)], self.templates)
-        return self._codes.cosines(text.to(self._device))
+    def features(self) -> Tensor:
+        """Return the features of all points and scales, float32 [N, N_s, D] unit vectors."""
+        return self._codes.decode()
 
     def relevancy(self, texts: Sequence[str], negatives: Sequence[str] = ()) -> Tensor:
-        """Tell how much rather than anything else each text fits each point (LERF, Sec. 3.5).
+        """Tell how well each text fits each point, on the scale of the scene.
+
+        The share of things absent from the scene that fit no place in it as well as the text fits
+        this point, smoothed; at most 0.5 where a negative fits better.
 
         Args:
             texts: T of them.
-            negatives: what the texts are not, beside LERF's canonical words.
+            negatives: what none of the texts is.
 
         Returns:
-            float32 [T, N] in [0, 1]: the least share of a text in the softmax over itself and one
-            negative, at the scale at which the text's peak is highest; above 0.5 it fits better
-            than all negatives.
+            float32 [T, N] in [0, 1]; from `presence.MASK` on a point fits.
 
         Raises:
-            SceneError: a text is too long for the text tower.
+            QueryError: a text is empty, or longer than the text tower reads.
         """
-        against = self.cosines([*CANONICAL, *negatives]).amax(0)
-        shares = torch.sigmoid(_SHARPNESS * (self.cosines(texts) - against))
-        best = shares.topk(self._peak_points, dim=2).values[:, :, -1].argmax(1)
-        return shares[torch.arange(len(texts)), best]
+        return self._calibration.relevancy(self._cosines(texts), self._cosines(negatives))
 
     def find(self, texts: Sequence[str], negatives: Sequence[str] = ()) -> list[Finding]:
         """Look for texts: whether they are in the scene, where, and which points are theirs.
 
         Args:
             texts: T of them.
-            negatives: what they are not.
+            negatives: what none of them is.
 
         Raises:
-            SceneError: a text is too long for the text tower.
+            QueryError: a text is empty, or longer than the text tower reads.
         """
+        if not texts:
+            return []
+        relevancy = self.relevancy(texts, negatives)
+        known = (strangeness(self.encoder, texts) <= self._strangest).tolist()
+        scores = peak(relevancy).tolist()
+        best = self.points[relevancy.argmax(1)]
         findings = []
-        for text, relevancy in zip(texts, self.relevancy(texts, negatives), strict=True):
-            score = float(relevancy.topk(self._peak_points).values[-1])
-            threshold = 0.5
-            mask = relevancy >= threshold
-            peak = self.points[relevancy.argmax()]
-            found = score >= threshold
-            findings.append(Finding(text, found, score, threshold, peak, mask & found, relevancy))
+        for row, text in enumerate(texts):
+            found = known[row] and scores[row] >= FOUND
+            mask = (relevancy[row] >= MASK) & found
+            place = (clean(text), found, known[row], scores[row], best[row])
+            findings.append(Finding(*place, mask, relevancy[row]))
         return findings
-
-    @property
-    def _peak_points(self) -> int:
-        return max(1, math.ceil(len(self) * _PEAK))
 
     def rows(self, grid_points: Tensor) -> Tensor:
         """Return which point stands for the surface at places in the field.
@@ -185,33 +175,54 @@ class LanguageVolume:
         """
         return find_voxels(self._voxels, grid_points, self._cells)
 
+    def _cosines(self, texts: Sequence[str]) -> Tensor:
+        """Return the cosines [T, N] of texts and points, means over the scales."""
+        if not texts:
+            return self._features.new_zeros(0, len(self))
+        text = embed(self.encoder, texts, self.templates).to(self._device)
+        return (text @ self._codes.basis.T) @ self._features.T
 
-def save_volume(path: Path, lifted: Lifted, inputs: LiftInputs, params: Preset) -> None:
-    """Write what `LanguageVolume.open` reads.
+
+def save_volume(
+    path: Path, lifted: Lifted, inputs: LiftInputs, params: Preset, encoder: ClipEncoder
+) -> None:
+    """Calibrate over the scene and write what `LanguageVolume.open` reads.
 
     Args:
         path: of the group.
         lifted: what it holds.
         inputs: what it was made of.
         params: by which it was made; queries take the CLIP model and the templates from them.
+        encoder: that CLIP model.
+
+    Raises:
+        ParamsError: there are no nouns to calibrate by.
+        QueryError: a noun is longer than the text tower reads.
     """
-    surface, codes, space = lifted.surface, lifted.codes, inputs.field.space
-    clip = params.clip_features
+    surface, codes = lifted.surface, lifted.codes
+    clip, own = params.clip_features, params.lift
+    nouns = read_nouns(Path(own.nouns))
+    text = embed(encoder, nouns, own.templates).to(codes.basis.device)
+    calibration = calibrate(codes.means(), text @ codes.basis.T)
     tensors = {
-        "points": space.to_world(surface.grid_points),
+        "points": inputs.field.space.to_world(surface.grid_points),
         "normals": surface.normals.half(),
         "colours": surface.colours,
         "voxels": surface.voxels,
         "codes": codes.values,
         "steps": codes.steps,
         "basis": codes.basis,
+        "rival": calibration.rival.half(),
     }
     write_arrays(
         path,
         {name: tensor.cpu().numpy() for name, tensor in tensors.items()},
         {
             "cells": surface.cells,
-            "clip": [clip.model, clip.weights, inputs.clip.encoder_digest],
-            "templates": params.lift.templates,
+            "clip": [clip.model, clip.weights, encoder.digest],
+            "templates": own.templates,
+            "ordinary": calibration.ordinary,
+            "rare": calibration.rare,
+            "strangest": float(strangeness(encoder, nouns).max()),
         },
     )

@@ -130,6 +130,16 @@ BACKGROUNDS: dict[str, Background] = {
 }
 
 
+def common_phrases() -> list[str]:
+    """Return what is asked for most: every name, every synonym, and every kind in its colours."""
+    kinds = [name for kind in KINDS.values() for name in (kind.name, *kind.synonyms)]
+    surfaces = [name for each in BACKGROUNDS.values() for name in (*each.ground, *each.wall)]
+    painted = [
+        object_label(kind.name, color, "plain") for kind in KINDS.values() for color in kind.colors
+    ]
+    return list(dict.fromkeys([*kinds, *surfaces, *painted]))
+
+
 def object_label(kind: str, color: str, pattern: str) -> str:
     """Return the usual phrase for an object, such as "red apple" or "blue striped ball"."""
     if pattern == "plain":
