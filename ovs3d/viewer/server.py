@@ -80,6 +80,9 @@ def furnish(window: Window) -> None:
 def _check_free(host: str, port: int) -> None:
     """Fail if a port is in use: viser would take the next one without a word."""
     try:
+        # What is too large for a port, getaddrinfo cuts down to one.
+        if port not in range(1 << 16):
+            raise OverflowError("ports are numbers from 0 to 65535")
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]

@@ -3,12 +3,17 @@
 from collections.abc import Collection
 from dataclasses import replace
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from ovs3d.errors import Ovs3dError, one_line
+from ovs3d.language.presence import FOUND, MASK
 from ovs3d.viewer.camera import Pinhole, of_photo
 from ovs3d.viewer.paint import Answer, Layer, Look
 from ovs3d.viewer.pictures import Picture, WarpedPhoto, splat_picture, warp_photo
 from ovs3d.viewer.scene import OpenScene
+
+if TYPE_CHECKING:
+    from ovs3d.language.volume import Finding
 
 _SHOWN_CHARACTERS = 40
 
@@ -62,15 +67,10 @@ class Session:
             found = volume.find([text], against)[0]
         except Ovs3dError as error:
             return one_line(error)
-        answer = Answer(found.relevancy.cpu().numpy(), found.threshold)
+        answer = Answer(found.relevancy.cpu().numpy(), MASK)
         with self._lock:
             self.how = replace(self.how, layer="relevancy", answer=answer)
-        name = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
-        verdict = "found" if found.found else "not found"
-        share = float(found.mask.float().mean())
-        return f"'{name}': {verdict}, score {found.score:.2f} (needs {found.threshold:.2f})" + (
-            f", {share:.1%} of the surface" if found.found else ""
-        )
+        return _verdict(found)
 
     def jump(self, view: int, width: int, height: int) -> Pinhole:
         """Return the camera of a photo, which can be compared with as long as it stays there."""
@@ -105,3 +105,15 @@ class Session:
         warped = warp_photo(self.scene, view, camera)
         self._warped = (view, camera, warped)
         return warped
+
+
+def _verdict(found: "Finding") -> str:
+    """Tell what a text found, in one line."""
+    text = found.text
+    name = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+    if not found.known:
+        return f"'{name}': not found; the CLIP model does not seem to know these words"
+    if not found.found:
+        return f"'{name}': not found, score {found.score:.2f} of {FOUND:.2f}"
+    share = float(found.mask.float().mean())
+    return f"'{name}': found, score {found.score:.2f}, {share:.1%} of the surface"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ovs3d.distill.heads import ClipHead
 from ovs3d.distill.model import Segmentation, save_segmentation
-from ovs3d.errors import SceneError
+from ovs3d.errors import QueryError
 from ovs3d.field.checkpoint import save_field
 from ovs3d.field.model import Field
 from ovs3d.language.volume import Finding
@@ -101,10 +101,11 @@ class Volume:
         """Find `left` on the left, and nothing else anywhere."""
         self.asked.append((texts, negatives))
         if len(texts[0]) > MOST_CHARACTERS:
-            raise SceneError(f"'{texts[0]}' is too long for the text tower")
+            raise QueryError(f"'{texts[0]}' is too long for the text tower")
         relevancy = torch.tensor([0.9 if texts == ["left"] else 0.2, 0.1])
         mask, peak = relevancy >= 0.5, torch.tensor(CENTRES[0])
-        return [Finding(texts[0], bool(mask[0]), float(relevancy[0]), 0.5, peak, mask, relevancy)]
+        score, known = float(relevancy[0]), texts != ["xyzzy"]
+        return [Finding(texts[0], bool(mask[0]), known, score, peak, mask, relevancy)]
 
 
 def front(width: int = 120, height: int = 80) -> Pinhole:

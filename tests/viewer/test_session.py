@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ovs3d.language.presence import FOUND
 from ovs3d.viewer.scene import OpenScene
 from ovs3d.viewer.session import Session
 from tests.viewer.builders import MOST_CHARACTERS, give_volume
@@ -16,7 +17,7 @@ def session(opened: OpenScene) -> Session:
 
 def test_a_text_that_is_there_is_shown(session: Session) -> None:
     line = session.ask("  left ", "right, , far away")
-    assert line == "'left': found, score 0.90 (needs 0.50), 50.0% of the surface"
+    assert line == "'left': found, score 0.90, 50.0% of the surface"
     assert session.how.layer == "relevancy"
     assert session.how.answer
     assert session.how.answer.of(np.array([0, 1, -1])).tolist() == pytest.approx([0.9, 0.1, 0])
@@ -25,7 +26,8 @@ def test_a_text_that_is_there_is_shown(session: Session) -> None:
 
 
 def test_a_text_that_is_not_there_is_said_to_be_missing(session: Session) -> None:
-    assert session.ask("elephant") == "'elephant': not found, score 0.20 (needs 0.50)"
+    assert session.ask("elephant") == f"'elephant': not found, score 0.20 of {FOUND:.2f}"
+    assert "does not seem to know these words" in session.ask("xyzzy")
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 10_000], ids=["empty", "blank", "long"])
