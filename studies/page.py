@@ -103,7 +103,7 @@ def _section(group: str, summaries: Mapping[str, Summary]) -> str:
                 f"{each.seconds:.0f}",
             )
         )
-    return f"## {title}\n\n{text}\n\n{_table(head, body, numbers=2)}"
+    return f"## {title}\n\n{text}\n\n{table(head, body, numbers=2)}"
 
 
 def _scenes(summaries: Mapping[str, Summary]) -> str:
@@ -114,10 +114,10 @@ def _scenes(summaries: Mapping[str, Summary]) -> str:
         (f"`{name}`", *(_percent(each.per_scene[scene]) for scene in scenes))
         for name, each in summaries.items()
     ]
-    return "## Every scene\n\nMean over seeds.\n\n" + _table(("row", *scenes), body, numbers=1)
+    return "## Every scene\n\nMean over seeds.\n\n" + table(("row", *scenes), body, numbers=1)
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[str]], numbers: int) -> str:
+def table(head: Sequence[str], body: Sequence[Sequence[str]], numbers: int) -> str:
     """Return a Markdown table; columns from number `numbers` on are aligned to the right."""
     rule = ["---" if column < numbers else "--:" for column in range(len(head))]
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *body))

@@ -62,6 +62,20 @@ class Products:
         made_from = [self._photos(), poses.name, params.val_views, params.test_views]
         return self._run("reconstruct", params, made_from, images=self.scene.images, poses=poses)
 
+    def lift(self, params: SceneParams) -> Path:
+        """Return the folder that stage lift writes, one for every field."""
+        inputs = {
+            "poses": self.poses(params),
+            "clip_features": self.clip_features(params),
+            "reconstruct": self.reconstruct(params),
+        }
+        made_from = [
+            self._photos(),
+            *(path.name for path in inputs.values()),
+            digests([Path(params.stages.lift.nouns)]),
+        ]
+        return self._run("lift", params, made_from, images=self.scene.images, **inputs)
+
     def arguments(self, params: SceneParams, out: Path) -> argparse.Namespace:
         """Return the arguments of stage distill; what it reads is made first."""
         return argparse.Namespace(

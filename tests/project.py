@@ -28,6 +28,7 @@ SMALLER: dict[str, dict[str, Any]] = {
         "upsample_at": [20],
         "occupancy_at": [30],
     },
+    "lift": {},
     "distill": {"downscale": 4, "iterations": 20, "joint_after": 10, "batch": 256, "patches": 1},
     "evaluate": {"downscale": 4},
     "render": {"downscale": 4, "frames": 3, "points": 500},

@@ -34,6 +34,7 @@ def test_every_stage_leaves_its_outputs(project: Path) -> None:
         f"clip_features/{SCENE}/clip.zarr/zarr.json",
         f"dino_features/{SCENE}/dino.zarr/zarr.json",
         f"reconstruct/{SCENE}/field.safetensors",
+        f"lift/{SCENE}/language.zarr/zarr.json",
         f"distill/{SCENE}/segmentation.safetensors",
         f"render/{SCENE}/video.mp4",
         f"render/{SCENE}/point_cloud.ply",

@@ -17,7 +17,7 @@ COMMANDS = {
     "check": ("ovs3d.apps.check", "look for mistakes in a scene before anything expensive runs"),
     "plan": ("ovs3d.apps.plan", "tell what a scene will cost in time, memory and disk"),
     "labels": ("ovs3d.apps.labels", "try the labels of a scene on its CLIP features"),
-    "query": ("ovs3d.apps.query", "look for any words in a scene that is distilled"),
+    "query": ("ovs3d.apps.query", "look for any words in a scene that is lifted"),
     "view": ("ovs3d.apps.view", "look at scenes in a browser"),
     "export-features": (
         "ovs3d.apps.export_features",

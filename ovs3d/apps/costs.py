@@ -48,6 +48,8 @@ _LAYERS_ALIVE = 6
 """Largest outputs of an encoder's layers that are in memory at once."""
 _ADAM_COPIES = 4
 """Value, gradient and Adam's two moments."""
+_POINT_BYTES = 31
+"""Of a surface point besides its features: place, normal, colour, voxel, rival."""
 _PICTURE_BYTES = 500e6
 """Of a chunk of rays that is marched for a picture."""
 
@@ -149,6 +151,7 @@ def scene_costs(params: Preset, shape: SceneShape, device: torch.device) -> Cost
             "clip_features": sizes.clip_bytes,
             "dino_features": sizes.token_bytes,
             "reconstruct": sizes.field_bytes,
+            "lift": _surface_points(params) * (len(sizes.windows) * clip.dim + _POINT_BYTES),
             "distill": sizes.field_bytes + sizes.volume_bytes,
         },
     )
@@ -229,6 +232,9 @@ def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) 
         "dino_features": decoded
         + _FLOAT * (_MODEL_COPIES * dino.parameters + dino.largest * _LAYERS_ALIVE),
         "reconstruct": rays * 15 + _ADAM_COPIES * (sizes.field_bytes + batch) + 2 * table,
+        "lift": pictures
+        + _surface_points(params) * len(sizes.windows) * clip.dim * _FLOAT
+        + _FLOAT * _MODEL_COPIES * clip.parameters,
         "distill": sizes.clip_bytes
         + sizes.token_bytes
         + baked
@@ -241,17 +247,26 @@ def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) 
     return {stage: _START_BYTES + value for stage, value in alive.items()}
 
 
+def _surface_points(params: Preset) -> float:
+    """Return about how many voxels hold a surface: twice the square of the grid's side."""
+    side: float = params.reconstruct.voxels_end ** (1 / 3)
+    return min(params.lift.points, 2 * side * side)
+
+
 def _field_seconds(params: Preset, shape: SceneShape, device: torch.device) -> dict[str, float]:
     """Estimate what works with the field from the time that its volumes take for a point."""
     forward, training = _seconds_per_point(params, device)
     own, distill = params.reconstruct, params.distill
     drawn = distill.batch + distill.patches * distill.patch_tokens**2
     views = shape.held_out or 1
+    trained = shape.photos - shape.held_out
     scored = views * shape.pixels(params.evaluate.downscale)
     flown = (params.render.frames + views) * shape.pixels(params.render.downscale)
     flown += params.render.points
     return {
         "reconstruct": own.iterations * own.batch * _TRAIN_SAMPLES * training,
+        # Once to find the surface, once to carry features to it.
+        "lift": 2 * trained * shape.pixels(params.lift.downscale) * _PICTURE_SAMPLES * forward,
         "distill": distill.iterations * drawn * _BAKED_SAMPLES * training,
         "evaluate": scored * _PICTURE_SAMPLES * forward,
         "render": flown * _PICTURE_SAMPLES * forward,

@@ -1,164 +1,160 @@
-"""`ovs3d query`: look for any words in a scene that is distilled, without training."""
+"""`ovs3d query`: look for any words in a scene, as soon as it is lifted; no labels, no training."""
 
 import argparse
+import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from ovs3d.apps.labels import choose_views
-from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER, built
+from ovs3d.apps.project import PARAMS_FILE, built
 from ovs3d.device import resolve_device
-from ovs3d.distill.heads import center_texts
-from ovs3d.distill.model import Segmentation, load_segmentation
-from ovs3d.errors import SceneError, StoreError
+from ovs3d.errors import QueryError, SceneError
 from ovs3d.evaluation.drawing import framed, panel, row, save_png, scale_bar, stack
 from ovs3d.evaluation.palette import viridis
-from ovs3d.evaluation.segment import segment_view
-from ovs3d.features.clip import load_clip
-from ovs3d.params import load_scene_params
+from ovs3d.field.checkpoint import load_field
+from ovs3d.language.presence import FOUND
+from ovs3d.language.store import NAME
+from ovs3d.language.views import PointView, point_view
+from ovs3d.language.volume import Finding, LanguageVolume
+from ovs3d.language.words import shorten
+from ovs3d.params import SceneParams, load_scene_params
 from ovs3d.progress import plain_console
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import NO_LABEL
-from ovs3d.scene.labels import label_names, named, read_labels
+from ovs3d.scene.cameras import Cameras, load_cameras
 
-_SHARPNESS = 10.0
-"""Inverse temperature of the softmax over query and label (LERF, Sec. 3.5)."""
-_SAME_TEXT = 0.999
-"""Cosine of a label's text features now and at training; precisions differ by less."""
+_NAME_LENGTH = 40
+"""Characters of a file's name that come from the text."""
+_DIMMED = 0.25
+"""Brightness of what a text does not fit, where its points are shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ovs3d query`."""
     parser.add_argument("name", help="a key of `scenes` in params.yaml")
-    parser.add_argument("words", help="what to look for, in quotes")
+    parser.add_argument(
+        "words", nargs="+", help="what to look for, each text in quotes; 'not ...': as --not"
+    )
+    parser.add_argument(
+        "--not",
+        dest="negatives",
+        nargs="+",
+        default=[],
+        metavar="WORDS",
+        help="what none of the texts is",
+    )
     parser.add_argument(
         "--views",
         type=int,
         nargs="+",
         help="photos by position; if not given, the validation views, or the test views",
     )
-    parser.add_argument("--out", type=Path, help="PNG; data/query/NAME/WORDS.png if not given")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the pictures; data/query/NAME if not given"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw where the words fit better than the labels, tell the closest label, return 0.
+    """Tell for each text whether it is in the scene and where, draw it, return 0.
 
     Raises:
+        QueryError: a text is empty or too long, or there are only negatives.
         SceneError: a view has no pose.
-        StoreError: the scene is not distilled, or with other labels or another CLIP model.
+        StoreError: the scene is not lifted.
     """
-    name, words = arguments.name, arguments.words
+    name = arguments.name
+    texts, negatives = split_negatives(arguments.words, arguments.negatives)
     params = load_scene_params(PARAMS_FILE, name)
     device = resolve_device(params.device)
-    model = load_segmentation(built("distill", name, "segmentation.safetensors"), device)
+    volume = LanguageVolume.open(built("lift", name, NAME).parent, device=device)
     cameras = load_cameras(built("poses", name, "cameras.json"))
-    held_out = params.val_views or params.test_views
-    views = arguments.views or [view for view in held_out if view in cameras.views]
-    views = views or choose_views(cameras.views)
-    if strangers := set(views) - set(cameras.views):
-        raise SceneError(f"--views: no photo of {name} with a pose is view {min(strangers)}")
-    labels = read_labels(RAW_FOLDER / name / "segmentations" / "classes.txt")
-    clip = params.stages.clip_features
-    encoder = load_clip(clip.model, clip.weights, device)
-    templates = params.stages.distill.templates
-    text = encoder.encode_text([*labels, named(words)], templates)
-    add_query(model, words, label_names(labels), text)
-    figures, scores = [], []
-    for view in views:
-        rendered = segment_view(model, cameras, view, params.stages.evaluate.downscale, device)
-        figures.append(query_figure(rendered.picture, rendered.logits, f"view {view}", words))
-        scores.append(rendered.logits[rendered.label_map != NO_LABEL])
-    out = arguments.out or Path("data/query") / name / f"{words.replace('/', ' ')}.png"
-    save_png(framed(stack([*figures, scale_bar(0.0, 1.0, figures[0].width)])), out)
+    views = _views(arguments.views, params, cameras, name)
+    findings = volume.find(texts, negatives)
+    field = load_field(built("reconstruct", name, "field.safetensors"), device)
+    downscale = params.stages.evaluate.downscale
+    seen = {view: point_view(volume, field, cameras, view, downscale) for view in views}
+    folder = arguments.out or Path("data/query") / name
     console = plain_console()
-    console.print(verdict(np.concatenate(scores), model), soft_wrap=True)
-    console.print(f"views {', '.join(map(str, views))}: {out}", soft_wrap=True)
+    for finding in findings:
+        out = folder / f"{file_name(finding.text)}.png"
+        figures = [query_figure(seen[view], finding, f"view {view}") for view in views]
+        save_png(framed(stack([*figures, scale_bar(0.0, 1.0, figures[0].width)])), out)
+        console.print(f"{verdict(finding)}: {out}", soft_wrap=True)
     return 0
 
 
-def add_query(model: Segmentation, words: str, labels: tuple[str, ...], text: Tensor) -> None:
-    """Make words one more label of a segmentation, the last one.
+def split_negatives(words: Sequence[str], negatives: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Sort texts that begin with "not" from the others.
 
     Args:
-        model: with C labels; changed.
-        words: their name.
-        labels: names of the scene's labels as they are now.
-        text: [C + 1, D] unit text features of labels and words.
-
-    Raises:
-        StoreError: labels or their texts are not those that the model was trained with.
-    """
-    known = model.text
-    same = labels == model.labels and known.shape[1] == text.shape[1]
-    text = center_texts(text, model.text_center) if same else text
-    if not same or (known * text[:-1]).sum(dim=1).min() < _SAME_TEXT:
-        raise StoreError(
-            "the scene was distilled with other labels, another CLIP model or other templates; run "
-            "stage distill again"
-        )
-    model.labels = (*model.labels, words)
-    model.text = torch.cat((known, text[-1:]))
-
-
-def pairwise_relevancy(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compare the last label with its strongest rival at each pixel (LERF, Sec. 3.5).
-
-    Args:
-        logits: [..., C + 1] cosines.
+        words: texts, negatives among them.
+        negatives: more of those, without the "not".
 
     Returns:
-        [...] in [0, 1]; above 0.5 the last label beats all others.
+        Texts to look for, and what they are not.
+
+    Raises:
+        QueryError: there is nothing to look for.
     """
-    lead = logits[..., -1] - logits[..., :-1].max(axis=-1)
-    return np.asarray(1 / (1 + np.exp(-_SHARPNESS * lead)), dtype=np.float32)
+    denied = [word for word in words if word.split()[:1] == ["not"]]
+    texts = [word for word in words if word not in denied]
+    if not texts:
+        raise QueryError("only negatives; say what to look for as well")
+    return texts, [*(word.split(maxsplit=1)[-1] for word in denied), *negatives]
 
 
-def query_figure(
-    picture: NDArray[np.uint8], logits: NDArray[np.float32], title: str, words: str
-) -> Image.Image:
-    """Draw a rendered view [h, w, 3], the relevancy of the words, and their cosine.
+def file_name(text: str) -> str:
+    """Return a short name of plain letters for a text; texts that it cannot tell get a digest."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
+    if plain.replace("_", " ") == text and len(plain) <= _NAME_LENGTH:
+        return plain
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{plain[: _NAME_LENGTH - len(digest) - 1]}_{digest}".lstrip("_")
 
-    Args:
-        picture: [h, w, 3].
-        logits: [h, w, C + 1] cosines, those of the words last.
-        title: of the picture.
-        words: what was looked for.
-    """
-    cosine = logits[..., -1]
-    low, high = float(cosine.min()), float(cosine.max())
+
+def query_figure(view: PointView, finding: Finding, title: str) -> Image.Image:
+    """Draw a rendered view, the relevancy of a text, and what of the view fits it."""
+    relevancy, mask = view.draw(torch.stack((finding.relevancy, finding.mask.float())))
+    picture = _eight_bits(view.colour.cpu().numpy())
+    # Most of what the pixel sees.
+    fits = (mask.cpu().numpy() >= 0.5)[..., None]
+    shown = np.where(fits, picture, _eight_bits((view.colour * _DIMMED).cpu().numpy()))
+    heat = viridis(np.where(view.solid.cpu().numpy(), relevancy.cpu().numpy(), 0.0))
+    name = shorten(finding.text)
     panels = [
         panel(picture, title),
-        panel(viridis(pairwise_relevancy(logits)), f"{words}, against the labels"),
-        panel(viridis((cosine - low) / max(high - low, 1e-9)), f"cosine: {low:.2f} to {high:.2f}"),
+        panel(heat, f"{name}: relevancy"),
+        panel(shown, name if finding.found else f"{name}: not found"),
     ]
     return row(panels)
 
 
-def verdict(scores: NDArray[np.float32], model: Segmentation) -> str:
-    """Tell how much the words win and which label they come closest to.
+def verdict(finding: Finding) -> str:
+    """Tell in a line whether a text was found, and where."""
+    name = f"'{shorten(finding.text)}'"
+    if not finding.known:
+        return f"{name} not found: the CLIP model does not seem to know these words"
+    if not finding.found:
+        return f"{name} not found (best place {finding.score:.2f}, needs {FOUND:.2f})"
+    place = ", ".join(f"{value:.2f}" for value in finding.peak.tolist())
+    share = float(finding.mask.float().mean())
+    return f"{name} found ({finding.score:.2f}) at {place}, on {share:.1%} of the surface"
 
-    Args:
-        scores: [N, C + 1] cosines of pixels that have a label, those of the words last.
-        model: with the words as its last label.
-    """
-    *labels, words = model.labels
-    if not len(scores):
-        return f"no ray of these views meets anything; '{words}' cannot be compared"
-    won = float((scores.argmax(axis=1) == len(labels)).mean())
-    owners = scores[:, :-1].argmax(axis=1)
-    # Where the words fit best among the labels' pixels.
-    means = [
-        float(scores[owners == index, -1].mean()) if (owners == index).any() else -1.0
-        for index in range(len(labels))
-    ]
-    texts = (model.text[:-1] @ model.text[-1]).cpu().numpy()
-    closest, alike = int(np.argmax(means)), int(texts.argmax())
-    return (
-        f"'{words}' beats every label on {won:.1%} of the pixels; it fits best where "
-        f"'{labels[closest]}' is (mean cosine {means[closest]:.2f}); as a text it is closest to "
-        f"'{labels[alike]}' ({texts[alike]:.2f})"
-    )
+
+def _views(
+    asked: Sequence[int] | None, params: SceneParams, cameras: Cameras, scene: str
+) -> list[int]:
+    held_out = params.val_views or params.test_views
+    views = list(asked or [view for view in held_out if view in cameras.views])
+    views = views or choose_views(cameras.views)
+    if strangers := set(views) - set(cameras.views):
+        raise SceneError(f"--views: no photo of {scene} with a pose is view {min(strangers)}")
+    return views
+
+
+def _eight_bits(colour: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(colour * 255), dtype=np.uint8)

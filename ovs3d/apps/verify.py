@@ -13,6 +13,8 @@ from ovs3d.distill.model import KIND as SEGMENTATION_KIND
 from ovs3d.errors import Ovs3dError, StoreError
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field.checkpoint import FIELD_KIND, load_tensors
+from ovs3d.language.store import NAME as LANGUAGE
+from ovs3d.language.store import read_arrays
 from ovs3d.params import Preset, did_you_mean, scene_names
 from ovs3d.progress import plain_console, progress
 from ovs3d.scene.cameras import load_cameras
@@ -23,6 +25,7 @@ _READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "clip_features": ("clip.zarr", lambda path: FeatureStore.open(path).check()),
     "dino_features": ("dino.zarr", lambda path: TokenStore.open(path).check()),
     "reconstruct": ("field.safetensors", lambda path: load_tensors(path, FIELD_KIND)),
+    "lift": (LANGUAGE, read_arrays),
     "distill": ("segmentation.safetensors", lambda path: load_tensors(path, SEGMENTATION_KIND)),
 }
 """The files that other stages read, and what reads them: they have digests and versions inside."""

@@ -19,7 +19,7 @@ LIGHT = 1e-3
 """Samples of at most this weight are not worth carrying anything to."""
 _COLUMNS = 10
 """Of the sums of a voxel: grid position, normal, colour, number of rays."""
-_TINY = 1e-6
+_FAINT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,8 @@ def see(
     last, ended = median_samples(samples)
     at = samples.points[last[ended]]
     seen = origins + samples.depth[:, None] * directions
-    normals = _facing(seen.view(height, width, 3), directions.view(height, width, 3))
+    picture = (height, width)
+    normals = _facing(seen.view(*picture, 3), directions.view(*picture, 3), ended.view(*picture))
     colours = load_photo(photos.paths[view], downscale).to(device).flatten(0, 1).float()
     columns = (at, normals.flatten(0, 1)[ended], colours[ended], torch.ones_like(at[:, :1]))
     return _merged(surface.cells, surface, voxels(at, surface.cells), torch.cat(columns, dim=1))
@@ -115,17 +116,22 @@ def median_samples(samples: RaySamples) -> tuple[Tensor, Tensor]:
     return index, kept & (samples.opacity >= MIN_OPACITY)
 
 
-def _facing(points: Tensor, directions: Tensor) -> Tensor:
+def _facing(points: Tensor, directions: Tensor, ended: Tensor) -> Tensor:
     """Return normals [h, w, 3] of a picture of world points, longer the more they face the camera.
 
     Where neighbours lie far behind each other the normal is at right angles to the ray, and short.
+    Where a neighbour is none, the camera's direction stands in for the normal, shorter still.
     """
-    padded = functional.pad(points.permute(2, 0, 1)[None], (1, 1, 1, 1), mode="replicate")[0]
-    across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
-    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-    normals = functional.normalize(torch.linalg.cross(across, down, dim=0), dim=0).permute(1, 2, 0)
-    facing = (normals * functional.normalize(directions, dim=2)).sum(dim=2, keepdim=True)
-    return normals * -facing
+    layers = torch.cat((points, ended[..., None]), dim=2).permute(2, 0, 1)
+    padded = functional.pad(layers[None], (1, 1, 1, 1), mode="replicate")[0]
+    left, right = padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]
+    upper, lower = padded[:, :-2, 1:-1], padded[:, 2:, 1:-1]
+    solid = left[3] * right[3] * upper[3] * lower[3]
+    normals = torch.linalg.cross((right - left)[:3], (lower - upper)[:3], dim=0)
+    normals = functional.normalize(normals, dim=0).permute(1, 2, 0)
+    rays = functional.normalize(directions, dim=2)
+    facing = (normals * rays).sum(dim=2, keepdim=True)
+    return -(normals * facing * solid[..., None] + _FAINT * rays)
 
 
 def _merged(cells: Grid, surface: Surface, at: Tensor, sums: Tensor) -> Surface:

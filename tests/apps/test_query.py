@@ -1,77 +1,115 @@
-"""`ovs3d query`: words become one more label of a trained segmentation."""
+"""`ovs3d query`: what it says, the pictures it draws and what they are called."""
 
-from types import SimpleNamespace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from ovs3d.apps.query import add_query, pairwise_relevancy, query_figure, verdict
-from ovs3d.errors import StoreError
+from ovs3d.apps import cli
+from ovs3d.apps.query import file_name, query_figure, split_negatives, verdict
+from ovs3d.errors import QueryError
+from ovs3d.language.views import PointView
+from ovs3d.language.volume import Finding
+from tests.project import SCENE
 
-LABELS = ("red apple", "wall")
-TEXT = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-QUERY = torch.tensor([[0.8, 0.6, 0.0]])
-# Two pixels of the first label, one of the second, one that only the words describe.
-SCORES = np.array(
-    [[0.9, 0.1, 0.7], [0.8, 0.1, 0.5], [0.1, 0.9, 0.2], [0.1, 0.3, 0.6]], dtype=np.float32
-)
+H, W = 40, 240
 
 
-def model() -> Any:
-    """Return what `add_query` and `verdict` use of a segmentation."""
-    return SimpleNamespace(labels=LABELS, text=TEXT, text_center=torch.zeros(3))
+def finding(found: bool = True, known: bool = True, text: str = "fruit") -> Finding:
+    """Return what found the first of two points."""
+    mask = torch.tensor([found, False])
+    place = torch.tensor([0.1, 0.2, 1.5])
+    return Finding(text, found, known, 0.97, place, mask, torch.tensor([1.0, 0.0]))
 
 
-def test_words_become_the_last_label() -> None:
-    found = model()
-    add_query(found, "fruit", LABELS, torch.cat((TEXT, QUERY)))
-    assert found.labels == ("red apple", "wall", "fruit")
-    assert torch.equal(found.text, torch.cat((TEXT, QUERY)))
+def view() -> PointView:
+    """Return a view whose upper half sees the first point, and whose lower half the second."""
+    rows = torch.arange(H * W) // (H * W // 2)
+    everything = torch.ones(H * W)
+    return PointView(
+        torch.full((H, W, 3), 0.8),
+        torch.ones(H, W, dtype=torch.bool),
+        rows,
+        everything,
+        torch.arange(H * W + 1),
+    )
+
+
+def test_negatives_are_told_by_their_first_word_or_the_option() -> None:
+    words = ["red ball", "not yellow ball", "notebook", " not  pear"]
+    assert split_negatives(words, ["mug"]) == (
+        ["red ball", "notebook"],
+        ["yellow ball", "pear", "mug"],
+    )
+    with pytest.raises(QueryError, match="only negatives"):
+        split_negatives(["not a ball"], [])
 
 
 @pytest.mark.parametrize(
-    ("labels", "text"),
-    [
-        pytest.param(LABELS, torch.cat((TEXT.flip(0), QUERY)), id="other weights or phrases"),
-        pytest.param(LABELS, torch.eye(4)[:3], id="other D"),
-        pytest.param((*LABELS, "car"), torch.eye(3)[[0, 1, 2, 2]], id="one more label"),
-        pytest.param(("wall", "red apple"), torch.cat((TEXT, QUERY)), id="other names"),
-    ],
+    ("text", "name"),
+    [("red apple", "red_apple"), ("stapler", "stapler")],
 )
-def test_other_labels_or_another_clip_model_are_told(
-    labels: tuple[str, ...], text: torch.Tensor
+def test_plain_texts_name_their_files(text: str, name: str) -> None:
+    assert file_name(text) == name
+
+
+@pytest.mark.parametrize(
+    "text", ["../../etc/passwd", "a" * 10_000, "🍎", "red_apple", "CON:|?*", "Äpfel"]
+)
+def test_other_texts_get_short_safe_names_of_their_own(text: str) -> None:
+    name = file_name(text)
+    assert name.isascii()
+    assert name.replace("_", "a").isalnum()
+    assert 8 <= len(name) <= 40
+    assert name not in (file_name(f"{text}!"), "red_apple")
+
+
+def test_a_figure_shows_what_fits_and_dims_the_rest() -> None:
+    figure = np.asarray(query_figure(view(), finding(), "view 0"))
+    last = figure[-H:, -W:]
+    assert (last[: H // 2] == 204).all()
+    assert (last[H // 2 :] == 51).all()
+    heat = figure[-H:, W + 8 : 2 * W + 8]
+    assert heat[0, 0].tolist() == [253, 231, 37]
+    assert heat[-1, 0].tolist() == [68, 1, 84]
+    nothing = np.asarray(query_figure(view(), finding(found=False), "view 0"))
+    assert (nothing[-H:, -W:] == 51).all()
+
+
+def test_a_verdict_is_one_line() -> None:
+    assert verdict(finding()) == "'fruit' found (0.97) at 0.10, 0.20, 1.50, on 50.0% of the surface"
+    assert "not found (best place 0.97, needs 0.95)" in verdict(finding(found=False))
+    assert "does not seem to know" in verdict(finding(found=False, known=False))
+    assert len(verdict(finding(text="fruit " * 1000))) < 150
+
+
+def test_a_scene_that_is_not_lifted_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(StoreError, match="with other labels, another CLIP model or other templ"):
-        add_query(model(), "fruit", labels, text)
+    assert project.is_dir()
+    assert cli.main(["query", "demo", "red apple"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "dvc repro lift@demo" in told
 
 
-def test_relevancy_is_a_half_where_words_and_strongest_label_are_equal() -> None:
-    logits = np.array([[0.2, 0.5, 0.5], [0.2, 0.5, 0.6], [0.9, 0.0, 0.0]], dtype=np.float32)
-    expected = [0.5, 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(9))]
-    np.testing.assert_allclose(pairwise_relevancy(logits), expected, rtol=1e-5)
-
-
-def test_verdict_names_what_the_words_come_closest_to() -> None:
-    found = model()
-    add_query(found, "fruit", LABELS, torch.cat((TEXT, QUERY)))
-    line = verdict(SCORES, found)
-    assert "'fruit' beats every label on 25.0% of the pixels" in line
-    assert "fits best where 'red apple' is (mean cosine 0.60)" in line
-    assert line.endswith("as a text it is closest to 'red apple' (0.80)")
-
-
-def test_verdict_without_anything_seen_says_so() -> None:
-    found = model()
-    add_query(found, "fruit", LABELS, torch.cat((TEXT, QUERY)))
-    assert verdict(SCORES[:0], found).startswith("no ray of these views meets anything")
-
-
-def test_figure_shows_where_the_words_win() -> None:
-    logits = np.full((40, 240, 3), 0.2, dtype=np.float32)
-    logits[:20, :, 2] = 1.2
-    figure = np.asarray(query_figure(np.zeros((40, 240, 3), np.uint8), logits, "view 0", "fruit"))
-    bright = (figure == (253, 231, 37)).all(axis=-1)
-    # The upper half of the last panel, which is stretched to its own range.
-    assert bright[:, 2 * 248 :].sum() == 20 * 240
+def test_a_built_scene_answers(
+    built_project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(built_project)
+    out = tmp_path / "pictures"
+    words = ["red toy car", "wall", "--not", "green star"]
+    assert cli.main(["query", SCENE, *words, "--views", "2", "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["red_toy_car.png", "wall.png"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("'")[1] for line in lines] == ["red toy car", "wall"]
+    for words, told in ((["  "], "empty text"), (["wall " * 3000], "fewer words")):
+        assert cli.main(["query", SCENE, *words]) == 1
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
+        assert len(error) < 200

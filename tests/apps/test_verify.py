@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -13,6 +14,7 @@ from ovs3d.apps import cli
 from ovs3d.distill.model import KIND
 from ovs3d.field.checkpoint import save_field, save_tensors
 from ovs3d.files import write_json
+from ovs3d.language.store import write_arrays
 from ovs3d.scene.cameras import save_cameras
 from tests.damage import flip_bit, truncate
 from tests.features.stores import make_store, make_token_store
@@ -25,6 +27,7 @@ OUTPUTS = {
     "clip_features": ["data/clip_features/toy"],
     "dino_features": ["data/dino_features/toy"],
     "reconstruct": ["data/reconstruct/toy/field.safetensors", "data/reconstruct/toy/metrics.json"],
+    "lift": ["data/lift/toy/language.zarr"],
     "distill": ["data/distill/toy/segmentation.safetensors"],
 }
 
@@ -41,6 +44,7 @@ def recorded(scene: SyntheticScene, tmp_path_factory: pytest.TempPathFactory) ->
     make_token_store(data / "dino_features/toy/dino.zarr")
     save_field(data / "reconstruct/toy/field.safetensors", fog())
     write_json(data / "reconstruct/toy/metrics.json", {"psnr": 30.0})
+    write_arrays(data / "lift/toy/language.zarr", {"codes": np.ones(9, np.int8)}, {})
     save_tensors(data / "distill/toy/segmentation.safetensors", KIND, {"a": torch.ones(9)}, {})
     stages = {
         name: {"foreach": ["toy"], "do": {"cmd": "false", "outs": outs}}

@@ -1,0 +1,174 @@
+"""Measure queries on what is there and on what is not: `python -m studies.queries`."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ovs3d import errors
+from ovs3d.device import resolve_device
+from ovs3d.evaluation.segment import shrink_labels
+from ovs3d.field.checkpoint import load_field
+from ovs3d.files import atomic_path, write_json
+from ovs3d.language.views import PointView, point_view
+from ovs3d.language.volume import Finding, LanguageVolume
+from ovs3d.progress import plain_console
+from ovs3d.scene.cameras import load_cameras
+from ovs3d.scene.dataset import open_photos, read_masks, unpack_masks
+from ovs3d.scene.labels import label_names, read_labels
+from studies.asked import GROUPS, PRESENT, questions
+from studies.page import table
+from studies.products import Products
+from studies.scenes import Scene, load_scenes
+from studies.settings import make_params
+
+_LEAST_PIXELS = 20
+"""Of a label's mask in a view; what shows less cannot be pointed at."""
+
+Answer = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Ask all scenes and write the page; return the exit code."""
+    parser = argparse.ArgumentParser("studies.queries", description=__doc__)
+    parser.add_argument("--scenes", type=Path, default=Path("data/suite"), help="folder of a suite")
+    parser.add_argument("--split", choices=("dev", "test", "all"), default="test")
+    parser.add_argument("--views", choices=("val", "test"), default="test", help="to score")
+    parser.add_argument("--preset", default="tiny", help="of params.yaml")
+    parser.add_argument("--seed", type=int, default=0, help="of the fields")
+    parser.add_argument("--work", type=Path, default=Path("data/studies"), help="for what is kept")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="for the results")
+    arguments = parser.parse_args(argv)
+    command = shlex.join(["python", "-m", "studies.queries", *(argv or sys.argv[1:])])
+    return errors.guarded("studies.queries", lambda: _run(arguments, command))
+
+
+def _run(arguments: argparse.Namespace, command: str) -> None:
+    console = plain_console()
+    scenes: dict[str, Any] = {}
+    for scene in load_scenes(arguments.scenes, arguments.split):
+        answers = ask(scene, arguments)
+        scenes[scene.name] = {"groups": summarise(answers), "answers": answers}
+        console.print(scene.name, scenes[scene.name]["groups"]["names"], soft_wrap=True)
+    everything = [answer for each in scenes.values() for answer in each["answers"]]
+    results = {"command": command, "groups": summarise(everything), "scenes": scenes}
+    write_json(arguments.out / "queries.json", results)
+    with atomic_path(arguments.out / "queries.md") as temporary:
+        temporary.write_text(page(results, arguments.views))
+    console.print(f"results: {arguments.out}/queries.md, {arguments.out}/queries.json")
+
+
+@torch.no_grad()
+def ask(scene: Scene, arguments: argparse.Namespace) -> list[Answer]:
+    """Ask a scene everything; what of the pipeline is missing is made first."""
+    file = arguments.work / "running" / scene.name / f"queries-{arguments.seed}.yaml"
+    params = make_params(scene, arguments.preset, {}, arguments.seed, file)
+    products = Products(scene, arguments.work)
+    device = resolve_device(params.device)
+    field = load_field(products.reconstruct(params) / "field.safetensors", device)
+    cameras = load_cameras(products.poses(params) / "cameras.json")
+    volume = LanguageVolume.open(products.lift(params), device=device)
+    labels = label_names(read_labels(scene.classes))
+    masks = read_masks(scene.segmentations, labels, open_photos(scene.images))
+    downscale = params.stages.evaluate.downscale
+    views, truth = [], []
+    for view in scene.scored(arguments.views):
+        views.append(point_view(volume, field, cameras, view, downscale))
+        truth.append(unpack_masks(shrink_labels(masks[view], downscale), len(labels)))
+    asked = questions(scene)
+    findings = volume.find([question.text for question in asked])
+    answers = []
+    for question, finding in zip(asked, findings, strict=True):
+        answer = {**asdict(question), "found": finding.found, "score": round(finding.score, 4)}
+        if question.label is not None:
+            index = labels.index(question.label)
+            shown = [torch.from_numpy(each[index]).to(device) for each in truth]
+            answer |= compare(finding, views, shown)
+        answers.append(answer)
+    return answers
+
+
+def compare(finding: Finding, views: Sequence[PointView], masks: Sequence[Tensor]) -> Answer:
+    """Compare what was found with masks bool [h, w], in the views in which there is enough of one.
+
+    Returns:
+        `located`: for each of them, whether the most relevant pixel is in the mask; `iou`: of the
+        mask that was found.
+    """
+    located, ious = [], []
+    for view, mask in zip(views, masks, strict=True):
+        if mask.sum() < _LEAST_PIXELS:
+            continue
+        relevancy, fits = view.draw(torch.stack((finding.relevancy, finding.mask.float())))
+        best = relevancy.masked_fill(~view.solid, -1).argmax()
+        found = (fits >= 0.5) & view.solid
+        located.append(bool(mask.flatten()[best]))
+        ious.append(round(float((found & mask).sum() / (found | mask).sum()), 4))
+    return {"located": located, "iou": ious}
+
+
+def summarise(answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
+    """Return means by group: over texts what is found, over texts and views the rest."""
+    summary = {}
+    for group in GROUPS:
+        own = [answer for answer in answers if answer["group"] == group]
+        if not own:
+            continue
+        numbers = {"texts": len(own), "found": _mean([answer["found"] for answer in own])}
+        if group in PRESENT:
+            for name in ("located", "iou"):
+                numbers[name] = _mean([value for answer in own for value in answer[name]])
+        summary[group] = numbers
+    return summary
+
+
+def page(results: Mapping[str, Any], views: str) -> str:
+    """Return the results as Markdown."""
+    body = []
+    for group, numbers in results["groups"].items():
+        right = numbers["found"] if group in PRESENT else 1 - numbers["found"]
+        shares = [right, *(numbers[name] for name in ("located", "iou") if name in numbers)]
+        cells = [f"{100 * share:.1f}" for share in shares]
+        row = (group, GROUPS[group], str(numbers["texts"]), *cells)
+        body.append((*row, *[""] * (6 - len(row))))
+    scenes = [
+        (name, *(f"{100 * _right(each['groups'], group):.0f}" for group in GROUPS))
+        for name, each in results["scenes"].items()
+    ]
+    return "\n\n".join(
+        (
+            "# Queries",
+            f"The language volume asked for what is in a scene and for what is not, {views} views "
+            f"of {len(scenes)} scenes, which nothing was trained on. In percent:",
+            f"    {results['command']}",
+            table(("texts", "", "number", "right", "located", "IoU"), body, numbers=2),
+            "- right: found if it is there, not found if it is not.\n"
+            "- located: the most relevant pixel of a view lies in the label's mask.\n"
+            "- IoU: of the mask at the calibrated threshold, 0 for what was not found.\n"
+            f"- Views with less than {_LEAST_PIXELS} pixels of a label are left out.",
+            "## Every scene",
+            "Share of the texts that are answered right.",
+            table(("scene", *GROUPS), scenes, numbers=1),
+            "",
+        )
+    )
+
+
+def _right(groups: Mapping[str, Mapping[str, float]], group: str) -> float:
+    found = groups.get(group, {}).get("found", float("nan"))
+    return found if group in PRESENT else 1 - found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values)), 4) if values else float("nan")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
