@@ -29,6 +29,8 @@ LAYERS = (
     ("field",),
     ("reconstruct", "features"),
     ("evaluation", "distill", "language"),
+    # Files to take away; commands, stages and whatever shows a scene write them.
+    ("exports",),
     # The viewer, like a command, only uses what is below; `ovs3d view` starts it.
     ("apps", "viewer"),
 )

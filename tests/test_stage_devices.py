@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ovs3d.apps.export import export_scene
 from ovs3d.apps.labels import try_labels
 from ovs3d.distill.model import Segmentation, load_segmentation, save_segmentation
 from ovs3d.distill.train import DistillInputs, distill
 from ovs3d.evaluation.heldout import score_field
 from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
+from ovs3d.exports.renderings import export_scene
 from ovs3d.features.store import FeatureStore, TokenStore
 from ovs3d.field import render
 from ovs3d.field.checkpoint import load_field, save_field

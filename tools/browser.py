@@ -44,7 +44,7 @@ def viewer(project: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Pop
         The address to open, and the process.
     """
     command = (sys.executable, "-m", "ovs3d.apps.cli", "view", *arguments, "--port", "0")
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(project)}
     with subprocess.Popen(
         command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:

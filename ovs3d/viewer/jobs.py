@@ -15,6 +15,10 @@ Work = Callable[[Callable[[float], None]], Path]
 """Does the work, tells now and then what share of it is done, returns the file that it wrote."""
 
 
+_PATIENCE = 10
+"""Seconds; work that tells nothing of its progress is left alone: its file appears when complete."""
+
+
 class Stopped(Exception):  # noqa: N818 - not an error
     """Raised within a job when the viewer ends."""
 
@@ -81,10 +85,10 @@ class Jobs:
         return lambda: self._listeners.remove(call)
 
     def stop(self) -> None:
-        """End the present job where it is, and wait for that; nothing half written stays."""
+        """End the present job where it is, and wait for that."""
         self._stop.set()
         self._queue.put(None)
-        self._worker.join()
+        self._worker.join(_PATIENCE)
 
     def _run(self) -> None:
         while (job := self._queue.get()) is not None and not self._stop.is_set():

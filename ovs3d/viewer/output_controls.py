@@ -5,13 +5,20 @@ from functools import partial
 import numpy as np
 
 from ovs3d.viewer.jobs import Job, Work
-from ovs3d.viewer.outputs import save_picture, save_points, save_video
+from ovs3d.viewer.outputs import export, save_picture, save_video
 from ovs3d.viewer.path import smooth_path
 from ovs3d.viewer.screen import MOVING_PIXELS, RESTING_PIXELS
 from ovs3d.viewer.window import Window
 
 _MOST_SENT = 64 << 20
 """Bytes; larger files are not pushed into the browser, which is told where they lie."""
+_EXPORTS = {
+    "Labelled points (PLY)": "point_cloud_labels.ply",
+    "Objects (GLB)": "objects.glb",
+    "List of objects (CSV)": "objects.csv",
+    "Masks (COCO)": "instances.json",
+}
+"""Buttons, and the files that they send. The first that is pressed writes all of them."""
 _STEPS_DRAWN = 24
 """Pieces of the line from one view of a path to the next."""
 _PATH_COLOR = (255, 140, 0)
@@ -55,9 +62,10 @@ def add_path(window: Window) -> None:
 def add_exports(window: Window) -> None:
     """Add the buttons that write files, and how far that is."""
     gui, session = window.client.gui, window.session
+    files = _EXPORTS if session.scene.labels else {}
     with gui.add_folder("Take away"):
         picture = gui.add_button("This picture (PNG)")
-        points = gui.add_button("Labelled points (PLY)")
+        exports = {gui.add_button(name): file for name, file in files.items()}
         bar = gui.add_progress_bar(0.0, visible=False)
         told = gui.add_markdown("")
 
@@ -65,16 +73,17 @@ def add_exports(window: Window) -> None:
         camera = window.camera().shrunk(RESTING_PIXELS)
         _start(window, "picture", partial(save_picture, session.scene, session.how, camera))
 
-    def keep_points(_: object) -> None:
-        _start(window, "points", lambda _: save_points(session.scene))
+    def keep(file: str) -> None:
+        _start(window, file, lambda _: export(session.scene, file))
 
     def tell(job: Job) -> None:
         bar.visible = not job.finished.is_set()
-        bar.value = 100 * job.share
+        bar.value, bar.animated = 100 * (job.share or 1), not job.share
         told.content = job.line()
 
     picture.on_click(keep_picture)
-    points.on_click(keep_points)
+    for button, file in exports.items():
+        button.on_click(lambda _, file=file: keep(file))
     for job in window.jobs.all[-1:]:
         tell(job)
     window.until_closed(window.jobs.on_change(tell))

@@ -1,13 +1,15 @@
-"""What a viewer's user takes away: pictures, videos, points. All run as jobs."""
+"""What a viewer's user takes away: pictures, videos, files. All run as jobs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import torch
 from PIL import Image
 
-from ovs3d.apps.flight import write_video
-from ovs3d.apps.point_cloud import PointCloud, write_point_cloud
+from ovs3d.apps.project import RAW_FOLDER, built
 from ovs3d.evaluation.drawing import save_png
+from ovs3d.exports.flight import write_video
+from ovs3d.exports.write import ExportOptions, SegmentedScene, write_all
 from ovs3d.viewer.camera import Pinhole
 from ovs3d.viewer.paint import Look
 from ovs3d.viewer.pictures import Picture, Refinement, splat_picture
@@ -72,12 +74,27 @@ def save_video(
     return file
 
 
-def save_points(scene: OpenScene) -> Path:
-    """Write the splats as a point cloud in the colours of the photos and one in the labels'."""
-    splats = scene.surface.splats
-    cloud = PointCloud(splats.positions, splats.colors, splats.labels)
-    write_point_cloud(view_folder(scene.name), cloud, scene.labels)
-    return view_folder(scene.name) / "point_cloud_labels.ply"
+def export(scene: OpenScene, name: str) -> Path:
+    """Return a file of the export of a scene, which is written when first one is asked for.
+
+    Args:
+        scene: with labels.
+        name: of the file, see `ovs3d.exports.write.write_all`.
+
+    Raises:
+        Ovs3dError: see there.
+    """
+    out = Path("data/export") / scene.name
+    if not scene.exported:
+        assert scene.source
+        assert scene.source.segmentation
+        images, poses = RAW_FOLDER / scene.name / "images", built("poses", scene.name, "")
+        model, device = scene.source.segmentation, torch.device("cpu")
+        whole = SegmentedScene(scene.name, model, scene.cameras, images, poses, device)
+        params = scene.render
+        write_all(whole, out, ExportOptions(downscale=params.downscale, points=params.points))
+        scene.exported = True
+    return out / name
 
 
 def _free(folder: Path, name: str, suffix: str) -> Path:

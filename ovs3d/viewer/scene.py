@@ -58,6 +58,7 @@ class OpenScene:
         volume: what texts are asked of; None before stage lift, and until `prepare` has read it.
         surface: as a few views see it at first, as all do when that is baked.
         missing: one line for each thing that is not there, and what to do about it.
+        exported: whether the files of `ovs3d export` were written of what is open here.
         baking: share of the work of baking that is done, in [0, 1].
         lock: held by whoever computes with the field, so that they take turns.
     """
@@ -81,6 +82,7 @@ class OpenScene:
         self.cameras: Cameras = load_cameras(poses)
         self.photos: Photos | None = self._try(partial(open_photos, RAW_FOLDER / name / "images"))
         self.source = self._try(self._segmented) or self._try(self._plain)
+        self.exported = False
         self.volume: LanguageVolume | None = None
         complete = kept(self._file, self._made_from) if self.source else self._try(self._sparse)
         self.baking = 0.0 if complete is None and self.source else 1.0

@@ -1,13 +1,16 @@
 """What is taken away can be read by others."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from ovs3d.viewer.outputs import best_picture, save_picture, save_points, save_video
+from ovs3d.files import write_json
+from ovs3d.scene.normalise import Similarity
+from ovs3d.viewer.outputs import best_picture, export, save_picture, save_video
 from ovs3d.viewer.paint import Look
 from ovs3d.viewer.scene import OpenScene
 from tests.viewer.builders import CENTRES, front, pixel_of
@@ -48,10 +51,17 @@ def test_with_hidden_labels_the_best_picture_is_that_of_the_splats(opened: OpenS
     assert not picture[pixel_of(CENTRES[1], front())].any()
 
 
-def test_points_have_labels(opened: OpenScene) -> None:
-    header = save_points(opened).read_bytes()[:1000]
-    assert b"comment label 0 left" in header
-    assert f"element vertex {len(opened.surface.splats)}".encode() in header
+def test_all_files_are_exported_once(opened: OpenScene) -> None:
+    sfm = Path("data/poses") / opened.name / "sfm"
+    unit = Similarity(1.0, np.eye(3), np.zeros(3))
+    write_json(sfm / "transform.json", unit.to_json())
+    points = export(opened, "point_cloud_labels.ply")
+    assert b"comment label 0 left" in points.read_bytes()[:1000]
+    catalogue = export(opened, "objects.csv")
+    assert catalogue.parent == points.parent
+    assert "left" in catalogue.read_text()
+    catalogue.unlink()
+    assert not export(opened, "objects.csv").exists()
 
 
 def test_a_path_of_another_size_makes_frames_of_that_size(opened: OpenScene) -> None:
