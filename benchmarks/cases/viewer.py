@@ -48,11 +48,11 @@ def make_inputs() -> Inputs:
 def naive(inputs: Inputs) -> Sample:
     """Draw the splats by torch's scatter."""
     splats, camera = inputs.scene.surface.splats, inputs.camera
-    tensors = [torch.from_numpy(a) for a in (splats.positions, splats.radii)]
+    positions, radii = torch.from_numpy(splats.positions), torch.from_numpy(splats.radii)
     pose = torch.from_numpy(camera.world_from_camera)
 
     def work() -> torch.Tensor:
-        return z_buffer(*tensors, pose, camera.focal, WIDTH, HEIGHT)
+        return z_buffer(positions, radii, pose, camera.focal, WIDTH, HEIGHT)
 
     return Sample(timed(work, _CALLS), {"splats": work().float()})
 

@@ -16,7 +16,7 @@ Work = Callable[[Callable[[float], None]], Path]
 
 
 _PATIENCE = 10
-"""Seconds; work that tells nothing of its progress is left alone: its file appears when complete."""
+"""Seconds; work that tells nothing of its progress is not waited for, and leaves nothing."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
