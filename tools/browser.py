@@ -23,6 +23,8 @@ _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chr
 # Machines without a GPU draw WebGL in software, which Chromium wants to be asked for.
 _FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 _SECONDS = 120
+_COLOURS = 30
+"""That a picture of a scene has at least, of 4096; an empty page has a few."""
 # What viser says to those whose WebGL is drawn in software.
 _NOTICE = "Software WebGL"
 
@@ -130,6 +132,19 @@ class ViewerPage:
         clip = {"x": 0, "y": 0, "width": size["width"] - PANEL_WIDTH, "height": size["height"]}
         content = self.page.screenshot(clip=clip)  # type: ignore[arg-type]
         return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+    def wait_for_scene(self) -> NDArray[np.uint8]:
+        """Wait until more than an empty page is shown, and return that.
+
+        Raises:
+            TimeoutError: it stays empty.
+        """
+        for _ in range(2 * _SECONDS):
+            picture = self.picture()
+            if len(np.unique(picture.reshape(-1, 3) // 16, axis=0)) >= _COLOURS:
+                return picture
+            self.page.wait_for_timeout(500)
+        raise TimeoutError("no picture comes")
 
     def wait_for_picture_unlike(self, other: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Wait until something else is shown, and return that.

@@ -65,7 +65,7 @@ def add_exports(window: Window) -> None:
     files = _EXPORTS if session.scene.labels else {}
     with gui.add_folder("Take away"):
         picture = gui.add_button("This picture (PNG)")
-        exports = {gui.add_button(name): file for name, file in files.items()}
+        buttons = [gui.add_button(name) for name in files]
         bar = gui.add_progress_bar(0.0, visible=False)
         told = gui.add_markdown("")
 
@@ -82,7 +82,7 @@ def add_exports(window: Window) -> None:
         told.content = job.line()
 
     picture.on_click(keep_picture)
-    for button, file in exports.items():
+    for button, file in zip(buttons, files.values(), strict=True):
         button.on_click(lambda _, file=file: keep(file))
     for job in window.jobs.all[-1:]:
         tell(job)

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.project import SCENE
@@ -19,7 +18,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
 ]
-BLACK = np.zeros((700, 870, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +41,16 @@ def page(served: Any) -> Iterator[ViewerPage]:
 
 
 def test_the_scene_is_there_after_loading_and_after_loading_again(page: ViewerPage) -> None:
-    assert page.wait_for_picture_unlike(BLACK).any()
+    page.wait_for_scene()
     page.choose("Show", "labels")
     page.page.reload()
     page.wait_for_controls()
-    page.wait_for_picture_unlike(BLACK)
+    page.wait_for_scene()
     assert page.control("Show").input_value() == "colours"
 
 
 def test_a_typed_text_is_answered_and_shown(page: ViewerPage) -> None:
-    before = page.wait_for_picture_unlike(BLACK)
+    before = page.wait_for_scene()
     page.control("Look for").fill("red box")
     line = page.wait_for_text(re.compile("^'red box': "))
     assert "found" in line
@@ -66,7 +64,7 @@ def test_a_typed_text_is_answered_and_shown(page: ViewerPage) -> None:
 
 def test_labels_can_be_hidden_and_shown_again(page: ViewerPage) -> None:
     page.choose("Show", "labels")
-    before = page.wait_for_picture_unlike(BLACK)
+    before = page.wait_for_scene()
     page.press("none")
     hidden = page.wait_for_picture_unlike(before)
     assert not page.control(LABELS[0]).is_checked()
@@ -77,24 +75,24 @@ def test_labels_can_be_hidden_and_shown_again(page: ViewerPage) -> None:
 
 
 def test_a_click_names_what_is_there(page: ViewerPage) -> None:
-    page.wait_for_picture_unlike(BLACK)
+    page.wait_for_scene()
     page.page.mouse.click(430, 380)
     line = page.wait_for_text(re.compile(r"cosine -?\d\.\d\d"))
     assert any(label in line for label in LABELS)
 
 
 def test_an_export_reaches_the_browser_and_the_disk(page: ViewerPage, served: Any) -> None:
-    page.wait_for_picture_unlike(BLACK)
-    for button in ("Labelled points (PLY)", "This picture (PNG)"):
+    page.wait_for_scene()
+    for button, folder in (("Objects (GLB)", "export"), ("This picture (PNG)", "view")):
         download = page.download(button)
-        kept = served.folder / "data" / "view" / SCENE / download.suggested_filename
+        kept = served.folder / "data" / folder / SCENE / download.suggested_filename
         assert Path(download.path()).read_bytes() == kept.read_bytes()
     page.wait_for_text(re.compile(r"^picture of boxes: .*picture-001\.png"))
 
 
 def test_two_windows_do_not_disturb_each_other(page: ViewerPage, served: Any) -> None:
     other = ViewerPage(served.browser, served.address)
-    first, second = (window.wait_for_picture_unlike(BLACK) for window in (page, other))
+    first, second = (window.wait_for_scene() for window in (page, other))
     page.choose("Show", "depth")
     page.wait_for_picture_unlike(first)
     assert differing(other.picture(), second) < 0.02
@@ -104,7 +102,7 @@ def test_two_windows_do_not_disturb_each_other(page: ViewerPage, served: Any) ->
 
 
 def test_a_jump_and_the_comparison_with_the_photo(page: ViewerPage) -> None:
-    before = page.wait_for_picture_unlike(BLACK)
+    before = page.wait_for_scene()
     page.control("Photo").click()
     page.page.get_by_role("option").first.click()
     page.press("Jump to it")
@@ -117,7 +115,7 @@ def test_a_jump_and_the_comparison_with_the_photo(page: ViewerPage) -> None:
 
 def test_a_video_is_made_even_if_the_browser_closes(served: Any, page: ViewerPage) -> None:
     gone = ViewerPage(served.browser, served.address)
-    gone.wait_for_picture_unlike(BLACK)
+    gone.wait_for_scene()
     gone.page.get_by_text("Camera path").click()
     gone.press("add this")
     gone.page.mouse.move(400, 400)
