@@ -1,6 +1,7 @@
 """A scene as far as it is built, opened for looking at."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,7 +155,9 @@ class OpenScene:
 
     def _tell(self) -> None:
         for call in list(self._listeners):
-            call()
+            # Whoever listened may be gone by now.
+            with suppress(Exception):
+                call()
 
     @property
     def _file(self) -> Path:
