@@ -7,10 +7,10 @@ from pathlib import Path
 from ovs3d.errors import Ovs3dError, guarded
 from tools.browser import ViewerPage, chromium, find_chromium, viewer
 
-_TEXT = "yellow fruit"
+_TEXT = "fruit"
 _OUT = Path("docs/images/viewer.png")
-_CLICK = (290, 470)
-_REST_SECONDS = 60
+_CLICK = (205, 470)
+_REST_SECONDS = 45
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 _LABEL_OPACITY = 0.65
 _HEAT_OPACITY = 0.75
-_DIMMED = 0.35
+_DIMMED = 0.5
 _SCALE = viridis(np.linspace(0.0, 1.0, 256))
 _LEAST_RANGE = 0.05
 """Of relevancy above the threshold: less is noise, and not stretched over all colours."""

@@ -25,7 +25,7 @@ def test_labels_tint_what_has_one() -> None:
 
 def test_relevancy_colours_what_reaches_the_threshold_and_dims_the_rest() -> None:
     painted = paint(PIECES, Look("relevancy", answer=ANSWER), 2)
-    dimmed = [35, 35, 35]
+    dimmed = [50, 50, 50]
     assert painted[0].tolist() == dimmed
     assert painted[3].tolist() == dimmed
     # The peak has viridis' yellow, less relevant ones its darker end.
@@ -33,7 +33,7 @@ def test_relevancy_colours_what_reaches_the_threshold_and_dims_the_rest() -> Non
 
 
 def test_relevancy_without_a_text_is_dim_everywhere() -> None:
-    assert (paint(PIECES, Look("relevancy"), 2) == 35).all()
+    assert (paint(PIECES, Look("relevancy"), 2) == 50).all()
 
 
 def test_near_is_bright_and_nothing_is_black() -> None:
