@@ -7,10 +7,10 @@ from pathlib import Path
 from ovs3d.errors import Ovs3dError, guarded
 from tools.browser import ViewerPage, chromium, find_chromium, viewer
 
-_TEXT = "fruit"
+_TEXT = "red apple"
 _OUT = Path("docs/images/viewer.png")
-_CLICK = (205, 470)
-_REST_SECONDS = 45
+_CLICK = (645, 290)
+_REST_SECONDS = 30
 
 
 def main() -> None:
