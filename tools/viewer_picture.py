@@ -10,7 +10,7 @@ from tools.browser import ViewerPage, chromium, find_chromium, viewer
 _TEXT = "red apple"
 _OUT = Path("docs/images/viewer.png")
 _CLICK = (645, 290)
-_REST_SECONDS = 30
+_REST_SECONDS = 20
 
 
 def main() -> None:
