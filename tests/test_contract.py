@@ -32,8 +32,8 @@ LAYERS = (
     ("evaluation", "distill", "language"),
     # Files to take away; commands, stages and whatever shows a scene write them.
     ("exports",),
-    # The loader knows the sections of all rooms.
-    ("apps", "params"),
+    # The loader knows the sections of all rooms; the viewer, like a command, uses what is below.
+    ("apps", "params", "viewer"),
 )
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "export": ("ovs3d.apps.export", "write points, meshes, masks, objects and poses to take away"),
     "render": ("ovs3d.apps.render", "render a segmented scene from any cameras"),
     "report": ("ovs3d.apps.report", "write one page about a scene, for the browser"),
+    "view": ("ovs3d.apps.view", "look at scenes in a browser"),
     "export-features": (
         "ovs3d.apps.export_features",
         "write the CLIP features of a scene as one vector per pixel",
