@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= passive
 # The stages' commands say `python`; it has to be the one of the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test bench lint types clean
+.PHONY: demo test bench gpu-check lint types clean
 
 demo: $(READY)
 	$(BIN)/dvc repro
@@ -19,6 +19,10 @@ test: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Compares a CUDA GPU with the CPU and measures it; without one it says so and succeeds.
+gpu-check: $(READY)
+	$(BIN)/python -m benchmarks.gpu_check
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

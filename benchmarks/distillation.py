@@ -14,6 +14,7 @@ from ovs3d.device import adam, make_generator
 from ovs3d.distill.bank import PixelBank
 from ovs3d.distill.model import Segmentation
 from ovs3d.distill.params import DistillParams
+from ovs3d.spill import Drawn
 
 PHASES = ("first", "joint")
 NAIVE_CALLS, OURS_CALLS = 3, 20
@@ -106,7 +107,7 @@ def naive_batch(scene: Scene, params: DistillParams, pixels: Tensor, patches: Te
     """
     # No ray of this bank is read.
     bank = PixelBank(rays=None, **scene.pixels)  # type: ignore[arg-type]
-    features, relevancy = bank.features_of(pixels)
+    features, relevancy = bank.features_of(Drawn.on(pixels.device, pixels))
     centres = scene.cameras.world_from_camera[:, :, 3].float()
     per_view, tokens_per_view = len(scene.xy), len(scene.token_xy)
     rays = (centres[pixels // per_view], _directions(scene, scene.xy)[pixels])

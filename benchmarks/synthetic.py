@@ -114,16 +114,25 @@ def make_scene(sizes: Sizes, params: DistillParams) -> Scene:
 
 def make_distiller(scene: Scene, params: DistillParams) -> Distiller:
     """Bake a scene and return its distillation, at the start of the first phase."""
-    spill = Spill(torch.device("cpu"), math.inf, Path())
+    banks = make_banks(scene, params)
+    generator = make_generator(1, torch.device("cpu"))
+    return Distiller(scene.model, *banks, params, generator, _in_memory())
+
+
+def make_banks(scene: Scene, params: DistillParams) -> tuple[PixelBank, TokenBank]:
+    """Bake a scene."""
+    spill = _in_memory()
 
     def bake(xy: Tensor, what: str) -> BakedRays:
         views = scene.cameras.views
         return bake_rays(scene.model.field, scene.cameras, views, xy, params.mass_kept, what, spill)
 
     pixels = PixelBank(rays=bake(scene.xy, "pixels"), **scene.pixels)
-    tokens = TokenBank(bake(scene.token_xy, "tokens"), scene.tokens)
-    generator = make_generator(1, torch.device("cpu"))
-    return Distiller(scene.model, pixels, tokens, params, generator, spill)
+    return pixels, TokenBank(bake(scene.token_xy, "tokens"), scene.tokens)
+
+
+def _in_memory() -> Spill:
+    return Spill(torch.device("cpu"), math.inf, Path())
 
 
 def make_cameras(sizes: Sizes) -> Cameras:

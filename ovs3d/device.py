@@ -3,7 +3,7 @@
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ _MALLOPT = ((-1, 1 << 30), (-3, 1 << 25))
 """Settings of glibc's allocator: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD at its largest."""
 _CORE_BATCH = 64
 """Inputs of an encoder that runs on one core; with more, small models gain less than a tenth."""
+_CHUNK_SHARE = 1 / 8
+"""Of a GPU's free memory, that one chunk of work may take."""
+_MOST_CHUNK = 32
+"""Times the chunk of a CPU: enough to keep a GPU busy. As the last bits of some sums depend on the
+chunk, most cards should come to the same."""
 _TENSOR_CORES = (7, 0)
 """CUDA compute capability from which half precision is faster than float32."""
 
@@ -76,7 +81,9 @@ def free_memory(device: torch.device) -> int:
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
+        # torch keeps what tensors have left for the next ones.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free) + unused
     information = Path("/proc/meminfo")
     if not information.exists():  # not Linux: all there is, in use or not
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -90,6 +97,26 @@ def free_memory(device: torch.device) -> int:
     return free
 
 
+def chunk_size(on_cpu: int, bytes_each: int, device: torch.device) -> int:
+    """Return how many rays, samples or pixels to work on at a time.
+
+    Args:
+        on_cpu: the number on a CPU, where temporaries should be few enough to be used again while
+            they are in a cache.
+        bytes_each: of temporaries, about.
+        device: where the work is done.
+
+    Returns:
+        On a GPU, which is busy only with many, `on_cpu` doubled as often as its free memory allows.
+    """
+    size = on_cpu
+    if device.type != "cpu":
+        most = free_memory(device) * _CHUNK_SHARE / bytes_each
+        while 2 * size <= min(most, _MOST_CHUNK * on_cpu):
+            size *= 2
+    return size
+
+
 def _cached_files(group: Path, prefix: str) -> int:
     """Return the bytes of a control group's use that are cached files: given up when needed."""
     statistics = group / "memory.stat"
@@ -101,9 +128,22 @@ def _cached_files(group: Path, prefix: str) -> int:
 
 def to_device(value: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor of the CPU to `device`; for a GPU from pinned memory, without waiting."""
-    if device.type != "cuda" or value.is_cuda:
+    if device.type == "cpu" or value.device.type != "cpu":
         return value.to(device)
-    return value.pin_memory().to(device, non_blocking=True)
+    pinned = value.pin_memory() if device.type == "cuda" else value
+    return pinned.to(device, non_blocking=True)
+
+
+def constant(values: float | Sequence[float], like: Tensor) -> Tensor:
+    """Return numbers as a tensor of the type and on the device of another, without waiting."""
+    return to_device(torch.tensor(values, dtype=like.dtype), like.device)
+
+
+def where_set(mask: Tensor, count: int) -> Tensor:
+    """Return which entries of a mask [N] are set, int64 [count], whose number is known already."""
+    if mask.device.type == "cpu":  # there it takes half the time
+        return mask.nonzero().view(-1)
+    return torch.nonzero_static(mask, size=count).view(-1)
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:

@@ -11,10 +11,10 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ovs3d.apps.params import RenderParams
 from ovs3d.distill.params import DistillParams
 from ovs3d.errors import ParamsError, did_you_mean
 from ovs3d.evaluation.params import EvaluateParams
+from ovs3d.exports.params import RenderParams
 from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.dino_params import DinoFeaturesParams
 from ovs3d.language.params import LiftParams

@@ -7,6 +7,7 @@ results.
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import IO, Literal
@@ -91,11 +92,33 @@ def _map(file: IO[bytes], shape: torch.Size, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(data).view(dtype).view(shape)
 
 
-def take(table: Tensor, index: Tensor) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Row numbers that the host has drawn, and so knows without asking the device that reads them.
+
+    Attributes:
+        here: int64 [N] on the CPU.
+        there: the same on the device that reads rows.
+    """
+
+    here: Tensor
+    there: Tensor
+
+    @classmethod
+    def on(cls, device: torch.device, index: Tensor) -> "Drawn":
+        """Send row numbers of the CPU, int64 [N], to the device that reads the rows."""
+        return cls(index, to_device(index, device))
+
+
+def take(table: Tensor, index: Tensor | Drawn) -> Tensor:
     """Return rows of a collected tensor, on the device of the index.
 
     Args:
         table: on any device.
-        index: int64 [N].
+        index: int64 [N]; if it is `Drawn`, nothing waits even for a table in mapped files.
     """
-    return to_device(table.index_select(0, index.to(table.device)), index.device)
+    if isinstance(index, Drawn):
+        rows, device = index.here if table.device.type == "cpu" else index.there, index.there.device
+    else:
+        rows, device = index.to(table.device), index.device
+    return to_device(table.index_select(0, rows), device)

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from ovs3d.apps.export import export_scene
 from ovs3d.device import resolve_device
 from ovs3d.distill.model import load_segmentation
+from ovs3d.exports.renderings import export_scene
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from ovs3d.scene.cameras import load_cameras

@@ -2,11 +2,15 @@
 
 `ELSEWHERE` is a device of its own to torch. Its tensors keep their data on the CPU, operations run
 there and give the numbers that they give on a CPU, but an operation between a tensor of it and one
-of the CPU raises as it would on a GPU, and so does reading its data through NumPy.
+of the CPU raises as it would on a GPU, and so does reading its data through NumPy. `watched_waits`
+tells where a GPU would make the host wait for it.
 """
 
+import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -19,6 +23,8 @@ from torch.utils.backend_registration import (
     _DummyBackendModule,
     _setup_privateuseone_for_python_backend,
 )
+
+import ovs3d
 
 
 class _Backend(_DummyBackendModule):
@@ -41,6 +47,22 @@ _INDEXING = (
     torch.ops.aten.index_put_.default,
     torch.ops.aten._index_put_impl_.default,
 )
+_READ_BACKS = {
+    torch.ops.aten._local_scalar_dense.default,
+    torch.ops.aten.is_nonzero.default,
+    torch.ops.aten.equal.default,
+    # The shapes of their results depend on the data.
+    torch.ops.aten.nonzero.default,
+    torch.ops.aten.masked_select.default,
+    torch.ops.aten._unique2.default,
+    torch.ops.aten.unique_dim.default,
+    torch.ops.aten.unique_consecutive.default,
+    torch.ops.aten.bincount.default,
+    # They look whether it worked.
+    torch.ops.aten._linalg_check_errors.default,
+}
+_LIBRARY_FOLDER = Path(ovs3d.__file__).parent
+_watchers: list[Counter[str]] = []
 
 
 class _Elsewhere(Tensor):
@@ -63,6 +85,7 @@ class _Elsewhere(Tensor):
 
     def tolist(self) -> Any:
         """Copy the values into lists, which torch leaves to plain tensors."""
+        _note("tolist")
         return self.data_here.tolist()
 
     @classmethod
@@ -96,7 +119,9 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     away = any(isinstance(leaf, _Elsewhere) for leaf in leaves)
     if func in _COPIES:
         target = kwargs.get("device") or args[0].device
+        _watch_copy(func, args, kwargs, torch.device(target))
     else:
+        _watch(func, leaves, args, kwargs)
         if away:
             _check(func, leaves, args)
         target = ELSEWHERE if away else kwargs.get("device")
@@ -114,6 +139,43 @@ def _unwrap(leaf: Any) -> Any:
     return leaf.data_here if isinstance(leaf, _Elsewhere) else leaf
 
 
+def _watch(func: Any, leaves: list[Any], args: Any, kwargs: dict[str, Any]) -> None:
+    """Note an operation of the device for whose result the host waits."""
+    if not _watchers or not any(isinstance(leaf, _Elsewhere) for leaf in leaves):
+        return
+    masks = func in _INDEXING and any(
+        isinstance(index, Tensor) and index.dtype in (torch.bool, torch.uint8) for index in args[1]
+    )
+    repeats = func is torch.ops.aten.repeat_interleave.Tensor and not kwargs.get("output_size")
+    if func in _READ_BACKS or masks or repeats:
+        _note(str(func))
+
+
+def _watch_copy(func: Any, args: Any, kwargs: dict[str, Any], target: torch.device) -> None:
+    """Note a copy that waits: every one to the CPU, and to the device unless told not to."""
+    source = args[1] if func is torch.ops.aten.copy_.default else args[0]
+    arrives, leaves = target.type != "cpu", source.device.type != "cpu"
+    told = kwargs.get("non_blocking") or args[2:] == (True,)
+    if leaves and not arrives:
+        _note("copy to the CPU")
+    elif arrives and not leaves and not told and source.dim():
+        _note("blocking copy to the device")
+
+
+def _note(what: str) -> None:
+    """Add a wait to what is watched, by the line of the library that asked for it."""
+    for watcher in _watchers:
+        line = next(
+            (
+                f"{Path(frame.filename).relative_to(_LIBRARY_FOLDER)}:{frame.lineno}"
+                for frame in reversed(traceback.extract_stack())
+                if Path(frame.filename).is_relative_to(_LIBRARY_FOLDER)
+            ),
+            "no line of the library",
+        )
+        watcher[f"{line} {what}"] += 1
+
+
 def _check(func: Any, leaves: list[Any], args: Any) -> None:
     """Raise if a tensor of the CPU takes part that a GPU would not take."""
     if func in _INDEXING and isinstance(args[0], _Elsewhere):
@@ -123,6 +185,21 @@ def _check(func: Any, leaves: list[Any], args: Any) -> None:
             raise RuntimeError(
                 f"{func}: a tensor {tuple(leaf.shape)} of the CPU meets one of {ELSEWHERE}"
             )
+
+
+@contextmanager
+def watched_waits() -> Iterator[Counter[str]]:
+    """Count, inside `elsewhere`, what would make the host wait for a GPU: `file:line operation`.
+
+    That is every value that is read back, every result whose shape depends on data, and every copy
+    from pageable memory.
+    """
+    found: Counter[str] = Counter()
+    _watchers.append(found)
+    try:
+        yield found
+    finally:
+        _watchers.remove(found)
 
 
 class _Generator(torch.Generator):

@@ -12,7 +12,8 @@ from tests.closure import MODULES, ROOT
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
-SCENE_STAGES = [name for name in STAGES if name not in ("code", "summarize")]
+# These have no numbers of their own.
+SCENE_STAGES = [name for name in STAGES if name not in ("code", "summarize", "report")]
 LIBRARY = sorted(path.relative_to(ROOT) for path in (ROOT / "ovs3d").rglob("*.py"))
 SOURCES = sorted(
     path.relative_to(ROOT)
@@ -29,8 +30,10 @@ LAYERS = (
     ("field",),
     ("reconstruct", "features"),
     ("evaluation", "distill", "language"),
-    # The loader knows the sections of all rooms.
-    ("apps", "params"),
+    # Files to take away; commands, stages and whatever shows a scene write them.
+    ("exports",),
+    # The loader knows the sections of all rooms; the viewer, like a command, uses what is below.
+    ("apps", "params", "viewer"),
 )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ovs3d import device
 from ovs3d.device import (
+    chunk_size,
     encoder_batch,
     encoder_workers,
     free_memory,
@@ -76,6 +77,15 @@ def test_encoder_batch_does_not_depend_on_the_number_of_cores() -> None:
         assert encoder_batch(1000, torch.device("cuda")) == 1000
     finally:
         torch.set_num_threads(before)
+
+
+def test_chunks_of_a_gpu_follow_its_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = torch.device("cuda")
+    free = {0: 100, 8 * 4000: 100, 8 * 8000: 200, 8 * 17_000: 400, 10**12: 3200}
+    for memory, expected in free.items():
+        monkeypatch.setattr(device, "free_memory", lambda _, memory=memory: memory)
+        assert chunk_size(100, bytes_each=40, device=card) == expected
+        assert chunk_size(100, bytes_each=40, device=CPU) == 100
 
 
 def test_to_device_leaves_a_tensor_of_the_cpu_where_it_is() -> None:

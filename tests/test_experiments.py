@@ -41,7 +41,7 @@ def test_queued_experiments_run_side_by_side_on_cached_features(
         assert time.monotonic() < deadline, status
         time.sleep(1)
     assert status.count("Success") == 2, status
-    after_distill = [f"{stage}@{SCENE}" for stage in ("distill", "evaluate", "render")]
+    after_distill = [f"{stage}@{SCENE}" for stage in ("distill", "evaluate", "render", "report")]
     digests = {digest(project / MODEL)}
     for name, weight in _WEIGHTS.items():
         log = run(project, "dvc", "queue", "logs", name)

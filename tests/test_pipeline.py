@@ -16,7 +16,7 @@ from tests.project import (
     write_params,
 )
 
-AFTER_DISTILL = [f"{stage}@{SCENE}" for stage in ("distill", "evaluate", "render")]
+AFTER_DISTILL = [f"{stage}@{SCENE}" for stage in ("distill", "evaluate", "render", "report")]
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def test_every_stage_leaves_its_outputs(project: Path) -> None:
         f"distill/{SCENE}/segmentation.safetensors",
         f"render/{SCENE}/video.mp4",
         f"render/{SCENE}/point_cloud.ply",
+        f"report/{SCENE}/report.html",
         "summary.json",
     ):
         assert (data / path).is_file(), path
@@ -89,7 +90,7 @@ def test_an_edit_to_a_loss_never_extracts_features_again(project: Path) -> None:
     assert not [
         name
         for name in rerun
-        if name.split("@")[0] not in ("distill", "evaluate", "render", "summarize")
+        if name.split("@")[0] not in ("distill", "evaluate", "render", "report", "summarize")
     ]
 
 

@@ -5,7 +5,6 @@ The encoders of CLIP and DINO have theirs in tests/features.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,67 +14,30 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ovs3d.apps.export import export_scene
 from ovs3d.apps.labels import try_labels
-from ovs3d.apps.params import RenderParams
 from ovs3d.distill.model import Segmentation, load_segmentation, save_segmentation
-from ovs3d.distill.train import DistillInputs, distill
+from ovs3d.distill.train import distill
 from ovs3d.evaluation.heldout import score_field
 from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
-from ovs3d.features.store import FeatureStore
-from ovs3d.features.token_store import TokenStore
+from ovs3d.exports.params import RenderParams
+from ovs3d.exports.renderings import export_scene
 from ovs3d.field import render
 from ovs3d.field.checkpoint import load_field, save_field
-from ovs3d.field.model import Field
-from ovs3d.reconstruct.train import train_field
-from ovs3d.scene.dataset import Photos, open_photos
-from ovs3d.spill import Spill
 from tests.devices import elsewhere
 from tests.distill.params import distill_params
-from tests.features.stores import DIM, TOKENS, VIEWS, make_store
-from tests.reconstruct.test_train import small_params
-from tests.synthetic import LABELS, SyntheticScene, make_scene, pack_masks, write_scene
+from tests.features.stores import DIM, VIEWS
+from tests.synthetic import LABELS
+from tests.world import HELD_OUT, World, make_world, reconstructed
 
 CPU = torch.device("cpu")
-HELD_OUT = (2,)
 # Training feeds rounding back, and kernels of the CPU round as they like.
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
-RECONSTRUCT = {"iterations": 6, "upsample_at": (2,), "occupancy_at": (4,)}
-
-
-@dataclass(frozen=True)
-class World:
-    """A scene whose photos fit the stores, and the stores."""
-
-    scene: SyntheticScene
-    photos: Photos
-    clip: FeatureStore
-    dino: TokenStore
-    masks: dict[int, np.ndarray]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("world")
-    scene = make_scene(max(VIEWS) + 1, 96, 72)
-    write_scene(scene, folder)
-    dino = TokenStore.resume(folder / "dino.zarr", {**TOKENS, "grid": (9, 12), "downscale": 1.0})
-    generator = torch.Generator().manual_seed(0)
-    for view in VIEWS:
-        dino.write(view, torch.randn(9, 12, DIM, generator=generator))
-    return World(
-        scene,
-        open_photos(folder / "images"),
-        make_store(folder / "clip.zarr"),
-        dino,
-        {view: pack_masks(scene.label_maps[view].numpy()) for view in HELD_OUT},
-    )
-
-
-def reconstructed(world: World, device: torch.device, **changes: object) -> tuple[Field, Any]:
-    params = small_params(**{**RECONSTRUCT, **changes})
-    return train_field(world.photos, world.scene.cameras, VIEWS, params, 0, device)
+    return make_world(tmp_path_factory.mktemp("world"))
 
 
 def distilled(
@@ -88,17 +50,7 @@ def distilled(
     """Distil into a field that is the same on every device."""
     field, _ = reconstructed(world, CPU)
     save_field(folder / "field.safetensors", field)
-    text = normalize(torch.randn(len(LABELS), DIM, generator=torch.Generator().manual_seed(1)))
-    inputs = DistillInputs(
-        photos=world.photos,
-        cameras=world.scene.cameras,
-        train_views=VIEWS,
-        clip=world.clip,
-        dino=world.dino,
-        labels=LABELS,
-        text=text.to(device),
-        spill=Spill(device, memory_budget, folder),
-    )
+    inputs = world.inputs(device, folder, memory_budget)
     params = distill_params(iterations=6, joint_after=3, **changes)
     return distill(load_field(folder / "field.safetensors", device), inputs, params, 0)[:2]
 

@@ -16,11 +16,11 @@ from benchmarks.synthetic import Sizes, make_scene
 from ovs3d.distill.params import DistillParams
 from ovs3d.features.dino import load_dino
 from ovs3d.features.dino_params import DinoFeaturesParams
+from ovs3d.reconstruct.params import ReconstructParams
 
 _PATCH = 8
 """Pixels along the side of a token."""
 _PRESETS = yaml.safe_load(Path("params.yaml").read_text())
-
 
 # The naive form is the released one, which takes cosines as they are. Units cost no time.
 _AS_RELEASED = {
@@ -31,6 +31,8 @@ _AS_RELEASED = {
         "sharpness": 1.0,
         "consensus": None,
         "scale_sharpness": None,
+        "guide_radius": None,
+        "guide_epsilon": 1e-4,
     },
     "fda": {
         "positive": 10.0,
@@ -66,6 +68,11 @@ class Setting:
         return DistillParams.model_validate(
             {**_PRESETS[self.preset]["distill"], **_AS_RELEASED, **self.changes}
         )
+
+    @property
+    def reconstruct(self) -> ReconstructParams:
+        """The preset's section `reconstruct`."""
+        return ReconstructParams.model_validate(_PRESETS[self.preset]["reconstruct"])
 
 
 def small_dino(_: int) -> nn.Module:

@@ -30,6 +30,7 @@ STAGES = (
     "distill",
     "evaluate",
     "render",
+    "report",
     "summarize",
 )
 IMPORTS = 3

@@ -18,6 +18,10 @@ COMMANDS = {
     "plan": ("ovs3d.apps.plan", "tell what a scene will cost in time, memory and disk"),
     "labels": ("ovs3d.apps.labels", "try the labels of a scene on its CLIP features"),
     "query": ("ovs3d.apps.query", "look for any words in a scene that is lifted"),
+    "export": ("ovs3d.apps.export", "write points, meshes, masks, objects and poses to take away"),
+    "render": ("ovs3d.apps.render", "render a segmented scene from any cameras"),
+    "report": ("ovs3d.apps.report", "write one page about a scene, for the browser"),
+    "view": ("ovs3d.apps.view", "look at scenes in a browser"),
     "export-features": (
         "ovs3d.apps.export_features",
         "write the CLIP features of a scene as one vector per pixel",

@@ -1,109 +1,47 @@
-"""What a segmentation is wanted for: a video, a labelled point cloud, label maps of the photos."""
+"""`ovs3d export`: write a segmented scene as files that other programs read."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import argparse
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image
-
-from ovs3d.apps.flight import fly_through, write_video
-from ovs3d.apps.params import RenderParams
-from ovs3d.apps.point_cloud import sample_points, write_point_cloud
-from ovs3d.evaluation.drawing import legend, save_png
-from ovs3d.evaluation.figures import label_entries, overlay
-from ovs3d.evaluation.palette import NO_LABEL_COLOR, UNLABELLED, color_table, label_colors
-from ovs3d.evaluation.segment import SegmentedView, Segmenter, segment_view
-from ovs3d.files import atomic_path, write_json
-from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras
+from ovs3d.apps.project import PARAMS_FILE
+from ovs3d.apps.segmented import open_segmented
+from ovs3d.exports.coordinates import FRAMES
+from ovs3d.exports.write import ExportOptions, write_all
+from ovs3d.params import load_scene_params
+from ovs3d.progress import summary_table
 
 
-@dataclass(frozen=True)
-class ExportReport:
-    """What was written."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `ovs3d export`."""
+    parser.add_argument("name", help="a key of `scenes` in params.yaml")
+    parser.add_argument(
+        "--frame",
+        metavar="{" + ",".join(FRAMES) + "}",
+        help="of all coordinates; if not given, the one in which the poses came: original if the "
+        "scene brought poses along, else colmap",
+    )
+    parser.add_argument("--labels", nargs="+", help="only these; all if not given")
+    parser.add_argument(
+        "--soft-masks", action="store_true", help="also the probabilities of all labels, as NPZ"
+    )
+    parser.add_argument("--out", type=Path, help="folder; data/export/NAME if not given")
 
-    frames: int
-    points: int
-    label_maps: int
 
-    def rows(self) -> dict[str, object]:
-        """Return the report as rows of a table."""
-        return {
-            "frames in video.mp4": self.frames,
-            "points in point_cloud*.ply": self.points,
-            "label maps in labels/": self.label_maps,
-        }
+def run(arguments: argparse.Namespace) -> int:
+    """Export a scene, return 0.
 
-
-def export_scene(
-    model: Segmenter,
-    cameras: Cameras,
-    label_views: Sequence[int],
-    params: RenderParams,
-    device: torch.device,
-    out: Path,
-) -> ExportReport:
-    """Write video, preview, both point clouds, `labels/<view>.png` and `labels.json`.
-
-    Args:
-        model: the segmentation.
-        cameras: cameras of the scene; the video flies between them, the points come from all.
-        label_views: photo indices of the registered views that get a label map.
-        params: resolution, length of the video, number of points.
-        device: device of the model.
-        out: folder to write to.
+    Raises:
+        Ovs3dError: the scene is unknown or not distilled, or see `write_all`.
     """
-    export_video(model, cameras, params, device, out)
-    cloud = sample_points(model, cameras, cameras.views, params.points, device)
-    write_point_cloud(out, cloud, model.labels)
-    with progress("label maps", len(label_views), "views") as advance:
-        for view in label_views:
-            rendered = segment_view(model, cameras, view, params.downscale, device)
-            write_label_map(
-                out / "labels" / f"{view:03d}.png", rendered.label_map, len(model.labels)
-            )
-            advance()
-    colors = label_colors(len(model.labels)).tolist()
-    entries = zip(model.labels, colors, strict=True)
-    write_json(out / "labels.json", [{"label": label, "color": color} for label, color in entries])
-    return ExportReport(params.frames, len(cloud), len(label_views))
-
-
-def export_video(
-    model: Segmenter, cameras: Cameras, params: RenderParams, device: torch.device, out: Path
-) -> None:
-    """Write the fly-through `video.mp4` and its first frame as `preview.png`."""
-    path = fly_through(cameras, params.frames)
-
-    def frames() -> Iterator[NDArray[np.uint8]]:
-        with progress("video", params.frames, "frames") as advance:
-            for view in path.views:
-                rendered = segment_view(model, path, view, params.downscale, device)
-                frame = side_by_side(rendered, model.labels)
-                if view == 0:
-                    save_png(Image.fromarray(frame), out / "preview.png")
-                yield frame
-                advance()
-
-    write_video(out / "video.mp4", frames(), params.fps)
-
-
-def side_by_side(rendered: SegmentedView, labels: Sequence[str]) -> NDArray[np.uint8]:
-    """Set rendering and segmentation side by side over a legend: [h + legend, 2 w, 3]."""
-    tinted = overlay(rendered.picture, rendered.label_map, len(labels))
-    pictures = np.concatenate([rendered.picture, tinted], axis=1)
-    # Whether a frame has such pixels or not: all frames of a video have one size.
-    entries = [*label_entries(labels), (UNLABELLED, NO_LABEL_COLOR)]
-    key = np.asarray(legend(entries, pictures.shape[1]))
-    return np.concatenate([pictures, key], axis=0)
-
-
-def write_label_map(path: Path, label_map: NDArray[np.uint8], count: int) -> None:
-    """Write label indices [h, w], `NO_LABEL` among them, as a PNG in the labels' colours."""
-    image = Image.fromarray(label_map)
-    image.putpalette(color_table(count).tobytes())
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG", optimize=False)
+    params = load_scene_params(PARAMS_FILE, arguments.name)
+    out = arguments.out or Path("data/export", arguments.name)
+    options = ExportOptions(
+        downscale=params.stages.render.downscale,
+        points=params.stages.render.points,
+        frame=arguments.frame,
+        labels=arguments.labels,
+        soft_masks=arguments.soft_masks,
+    )
+    report = write_all(open_segmented(arguments.name, params), out, options)
+    summary_table(f"export in {out}", report.rows())
+    return 0

@@ -5,7 +5,8 @@ all DINO tokens, so no iteration marches a ray or runs an encoder.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ from ovs3d.field.render import RaySamples, composite, march
 from ovs3d.progress import progress
 from ovs3d.scene.cameras import Cameras, pixel_centres
 from ovs3d.scene.dataset import Photos, load_photo, load_seen, usable_pixels
-from ovs3d.spill import Row, Spill, take
+from ovs3d.spill import Drawn, Row, Spill, take
 
 _SPREAD_PIXELS = 1 << 12
 """Pixels whose features are made to measure their units; a feature costs more than a score."""
@@ -101,6 +102,19 @@ class BakedRays:
     directions: Tensor
     dropped: float
 
+    @cached_property
+    def _offsets(self) -> Tensor:
+        """Of the samples, on the CPU."""
+        return self.samples.offsets.cpu()
+
+    def select(self, rays: Drawn) -> RaySamples:
+        """Return the samples of rays that the host knows, without waiting for the device."""
+        total = int((self._offsets[rays.here + 1] - self._offsets[rays.here]).sum())
+        if self.samples.points.device == rays.there.device:
+            return self.samples.select(rays.there, total)
+        spilled = replace(self.samples, offsets=self._offsets)
+        return spilled.select(rays.here, total).to(rays.there.device)
+
 
 @dataclass(frozen=True, eq=False)
 class PixelBank:
@@ -115,7 +129,8 @@ class PixelBank:
         features: windows of the views.
         targets: of RDA.
         units: of the features.
-        usable: [R] int64 pixels that photos do not leave out; None if there are no others.
+        usable: [R] int64 on the CPU, pixels that photos do not leave out; None if there are no
+            others.
     """
 
     rays: BakedRays
@@ -132,21 +147,22 @@ class PixelBank:
         return len(self.colors)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw pixels to train on, int64 [count]."""
+        """Draw pixels to train on, int64 [count], with a generator of the CPU."""
         most = len(self) if self.usable is None else len(self.usable)
-        drawn = torch.randint(most, (count,), generator=generator, device=generator.device)
+        drawn = torch.randint(most, (count,), generator=generator)
         return drawn if self.usable is None else self.usable[drawn]
 
-    def features_of(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what pixels int64 [B] are trained on.
+    def features_of(self, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        """Return what B pixels are trained on.
 
         Returns:
             [B, N_s, D] centred features, and what `Targets.at` returns.
         """
+        index = drawn.there
         row = torch.div(index, len(self.ys), rounding_mode="floor")
         pixel = index - row * len(self.ys)
         features = self.features.gather(self.views[row], self.ys[pixel], self.xs[pixel])
-        return features - self.units.center, self.targets.at(index)
+        return features - self.units.center, self.targets.at(drawn)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +172,8 @@ class TokenBank:
     Attributes:
         rays: of the token centres, row by row.
         tokens: [V, h, w, E] float16, L2-normalised.
-        stand_ins: [V * h * w] int64, for each token itself, or the nearest one of its view whose
-            pixel the photo does not leave out; None if there are no others.
+        stand_ins: [V * h * w] int64 on the CPU, for each token itself, or the nearest one of its
+            view whose pixel the photo does not leave out; None if there are no others.
     """
 
     rays: BakedRays
@@ -165,7 +181,7 @@ class TokenBank:
     stand_ins: Tensor | None = None
 
     def patch_index(self, count: int, side: int, generator: torch.Generator) -> Tensor:
-        """Draw square patches of tokens: ray numbers int64 [count, side * side]."""
+        """Draw square patches of tokens: ray numbers int64 [count, side * side], on the CPU."""
         views, height, width, _ = self.tokens.shape
         side_y, side_x = min(side, height), min(side, width)
 
@@ -183,7 +199,8 @@ class TokenBank:
     def measure(self, side: int, generator: torch.Generator) -> TokenUnits:
         """Measure the similarities of tokens in patches of this side."""
         index = self.patch_index(_UNIT_PATCHES, side, generator)
-        patches = take(self.tokens.flatten(0, 2), index.flatten()).float()
+        drawn = Drawn.on(self.rays.samples.offsets.device, index.flatten())
+        patches = take(self.tokens.flatten(0, 2), drawn).float()
         return measure_token_units(patches.view(*index.shape, -1))
 
 
@@ -285,7 +302,7 @@ def make_pixel_bank(
         features=features,
         targets=targets,
         units=units,
-        usable=usable,
+        usable=None if usable is None else usable.cpu(),
     )
 
 
@@ -340,4 +357,4 @@ def _stand_ins(photos: Photos, views: tuple[int, ...], xy: Tensor) -> Tensor | N
             own = kept[torch.cdist(xy.cpu().float(), xy.cpu().float()[kept]).argmin(dim=1)]
             complete = False
         parts.append(own + number * len(xy))
-    return None if complete else torch.cat(parts).to(xy.device)
+    return None if complete else torch.cat(parts)

@@ -89,9 +89,9 @@ def neutral_clip_units(text: Tensor) -> ClipUnits:
     return ClipUnits(zero, zero, 1.0)
 
 
-def neutral_score_units(scales: int, labels: int) -> ScoreUnits:
-    """Return the units in which scores stay as they are."""
-    return ScoreUnits(torch.zeros(scales, labels), 1.0, None)
+def neutral_score_units(scales: int, labels: int, device: torch.device | str = "cpu") -> ScoreUnits:
+    """Return the units in which scores on a device stay as they are."""
+    return ScoreUnits(torch.zeros(scales, labels, device=device), 1.0, None)
 
 
 def measure_clip_units(pixel_features: Tensor, text: Tensor) -> ClipUnits:

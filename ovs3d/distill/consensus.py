@@ -9,12 +9,13 @@ import math
 import torch
 from torch import Tensor
 
+from ovs3d.device import chunk_size
 from ovs3d.field.render import RaySamples, composite
 from ovs3d.field.voxels import coarsen, voxels
 from ovs3d.scene.space import Grid
 from ovs3d.spill import take
 
-_RAYS_PER_CHUNK = 1 << 13
+_RAYS_PER_CHUNK, _BYTES_PER_RAY = 1 << 13, 1 << 14
 _TINY = 1e-8
 
 
@@ -74,5 +75,5 @@ class Consensus:
             scores[chunk.to(scores.device)] = mixed.to(scores)
 
     def _chunks(self, count: int) -> tuple[Tensor, ...]:
-        rays = torch.arange(count, device=self._samples.offsets.device)
-        return torch.split(rays, _RAYS_PER_CHUNK)
+        rays = torch.arange(count, device=self.device)
+        return torch.split(rays, chunk_size(_RAYS_PER_CHUNK, _BYTES_PER_RAY, self.device))

@@ -78,7 +78,7 @@ class _PairWeights:
     def __init__(self, tokens: Tensor, params: FdaParams) -> None:
         # Same rows of all patches together: one patch alone keeps fewer cores busy.
         starts = range(0, tokens.shape[1], _BLOCK_ROWS)
-        offset = tokens.new_tensor(-params.offset)
+        offset = tokens.new_full((), -params.offset)
         self._rows = [slice(start, start + _BLOCK_ROWS) for start in starts]
         shifted = [
             torch.baddbmm(offset, tokens[:, rows], tokens[:, rows.start :].transpose(1, 2))
@@ -89,7 +89,10 @@ class _PairWeights:
         counts = torch.stack((above, below)).clamp(min=1).to(tokens.dtype)
         if not params.balance:
             counts = counts.sum().expand(2)
-        positive, negative = tokens.new_tensor((params.positive, params.negative)) / counts
+        positive, negative = (
+            counts.new_full((), weight) / count
+            for weight, count in zip((params.positive, params.negative), counts, strict=True)
+        )
         # A factor of zero must still divide.
         self._positive = positive.clamp(min=1e-30)
         ratio = negative / self._positive
@@ -125,8 +128,10 @@ def _js_terms(log_p: Tensor, pairs: _PairWeights) -> tuple[Tensor, Tensor]:
 def _expand_js(log_p: Tensor) -> tuple[Tensor, Tensor]:
     """Return T(p) [P, n, C, K] and M [P, C, K, K], over the range of a label in a patch."""
     log_p = log_p.clamp(min=_LEAST_LOG)
-    spread = float((log_p.amax(1) - log_p.amin(1)).max().nan_to_num())
-    count = min(5 + math.ceil(2 * spread), _MOST_POLYNOMIALS)
+    count = _MOST_POLYNOMIALS
+    if log_p.device.type == "cpu":  # a GPU would wait for the spread longer than fewer save
+        spread = float((log_p.amax(1) - log_p.amin(1)).max().nan_to_num())
+        count = min(5 + math.ceil(2 * spread), _MOST_POLYNOMIALS)
     root = (log_p / _ROOT).exp()
     low, high = root.amin(1, keepdim=True), root.amax(1, keepdim=True)
     middle, half = (high + low) / 2, ((high - low) / 2).clamp(min=1e-8)

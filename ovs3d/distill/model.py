@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ovs3d.device import chunk_size
 from ovs3d.distill.heads import ClipHead, InnerProducts, center_texts
 from ovs3d.distill.params import DistillParams
 from ovs3d.errors import StoreError, one_line
@@ -18,8 +19,9 @@ from ovs3d.field.render import RaySamples, composite, march, shade_rays, shade_s
 from ovs3d.field.vm import Corners, VmVolume, find_corners
 
 KIND = "segmentation"
-_RAYS_PER_CHUNK = 1 << 13
-"""Few enough for temporaries that the allocator reuses instead of asking for fresh pages."""
+RAYS_PER_CHUNK, BYTES_PER_RAY = 1 << 13, 1 << 15
+"""For `chunk_size`: few enough for temporaries that the allocator reuses instead of asking for
+fresh pages; and some 64 samples with 128 numbers each."""
 _TINY = 1e-6
 
 
@@ -162,8 +164,9 @@ class Segmentation(nn.Module):
         """
         products = self.products()
         chunks: list[tuple[Tensor, ...]] = []
-        for start in range(0, len(origins), _RAYS_PER_CHUNK):
-            rays = slice(start, start + _RAYS_PER_CHUNK)
+        most = chunk_size(RAYS_PER_CHUNK, BYTES_PER_RAY, origins.device)
+        for start in range(0, len(origins), most):
+            rays = slice(start, start + most)
             samples = march(self.field, origins[rays], directions[rays], weight_threshold)
             corners = self.corners(samples)
             appearance = self.appearance(samples, corners)
@@ -197,12 +200,13 @@ def new_segmentation(
         text_center: [D], what the texts share; 0 leaves them as they are.
         scales: N_s of the feature store.
         params: section `distill`.
-        generator: source of the initial weights, on the field's device.
+        generator: source of the initial weights, of the CPU.
     """
     device = text.device
     head = ClipHead(field.config.appearance_dim, params.head_hidden, text.shape[1], generator)
+    head = head.to(device)
     learned = params.selection == "learned"
-    selection = SelectionVolume(field, scales, generator) if learned else None
+    selection = SelectionVolume(field, scales, generator).to(device) if learned else None
     weights = torch.full((scales,), 1 / scales, device=device)
     if isinstance(params.selection, int):
         weights = functional.one_hot(torch.tensor(params.selection, device=device), scales).float()

@@ -20,7 +20,7 @@ from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.render import RaySamples
 from ovs3d.progress import progress
 from ovs3d.scene.space import Grid
-from ovs3d.spill import Row, Spill, take
+from ovs3d.spill import Drawn, Row, Spill, take
 
 _SCORED_PIXELS = 1 << 16
 """Pixels, evenly spaced over all views, whose scores are looked at to learn their units."""
@@ -43,7 +43,7 @@ class Targets:
     units: ScoreUnits
     disagreement: float
 
-    def at(self, index: Tensor) -> Tensor:
+    def at(self, index: Tensor | Drawn) -> Tensor:
         """Return what the softmax takes at pixels int64 [B], as `ScoreUnits.apply` gives it."""
         return self.units.apply(take(self.scores, index).float())
 
@@ -90,7 +90,7 @@ def make_targets(
     if params.guide_radius is None:
         return targets
     (guided,) = spill.collect(_guided(targets, pixels, params))
-    return Targets(guided, neutral_score_units(1, len(text)), disagreement)
+    return Targets(guided, neutral_score_units(1, len(text), text.device), disagreement)
 
 
 def _scores(pixels: ScoredPixels, text: Tensor, params: RelevancyParams) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ovs3d.device import adam, make_generator
+from ovs3d.device import adam, chunk_size, make_generator
 from ovs3d.distill.bank import (
     DistillInputs,
     PixelBank,
@@ -17,19 +17,23 @@ from ovs3d.distill.bank import (
 from ovs3d.distill.calibration import calibrate_fda
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.losses import color_loss, feature_loss, rda_loss, select_scales
-from ovs3d.distill.model import Appearance, Segmentation, new_segmentation
+from ovs3d.distill.model import (
+    BYTES_PER_RAY,
+    RAYS_PER_CHUNK,
+    Appearance,
+    Segmentation,
+    new_segmentation,
+)
 from ovs3d.distill.params import DistillParams
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, join
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
-from ovs3d.spill import Spill, take
+from ovs3d.spill import Drawn, Spill, take
 
 LOG_EVERY = 20
 """Iterations per entry of the history."""
 TERMS = ("total", "color", "feature", "rda", "fda")
-_RAYS_PER_CHUNK = 1 << 12
-"""Few enough for temporaries that the allocator reuses instead of asking for fresh pages."""
 
 
 def distill(
@@ -53,7 +57,24 @@ def distill(
         the terms since the last entry, `total` being the weighted sum that is minimised; and rows
         of a table that say what baking dropped and how far views agree.
     """
-    generator = make_generator(seed, inputs.text.device)
+    trainer, rows = make_distiller(field, inputs, params, seed)
+    return trainer.model, trainer.run(checkpoint), rows
+
+
+def make_distiller(
+    field: Field, inputs: DistillInputs, params: DistillParams, seed: int
+) -> tuple["Distiller", dict[str, str]]:
+    """Bake the training rays and return the training before its first iteration.
+
+    Args:
+        field, inputs, params, seed: as for `distill`.
+
+    Returns:
+        The training, and the rows of the table that `distill` returns.
+    """
+    # Of the CPU on every device: which draws the same everywhere, and what the host has drawn it
+    # need not ask a GPU for.
+    generator = make_generator(seed, torch.device("cpu"))
     pixels = make_pixel_bank(field, inputs, inputs.pixel_views(), params)
     model = new_segmentation(
         field,
@@ -72,7 +93,7 @@ def distill(
     }
     if params.relevancy.consensus is not None:
         rows["pixels whose view contradicts the others"] = f"{pixels.targets.disagreement:.1%}"
-    return model, trainer.run(checkpoint), rows
+    return trainer, rows
 
 
 class Distiller:
@@ -87,7 +108,9 @@ class Distiller:
         generator: torch.Generator,
         spill: Spill,
     ) -> None:
+        """Prepare; the generator is of the CPU, whatever device the model is on."""
         self.model = model
+        self.device = model.text.device
         self.pixels = pixels
         self.tokens = tokens
         self.params = params
@@ -112,7 +135,7 @@ class Distiller:
     def run(self, checkpoint: Checkpoint | None = None) -> list[dict[str, float]]:
         """Train for all iterations, from the last checkpoint on, and return the history."""
         history: list[dict[str, float]] = []
-        saved = checkpoint.load(self.generator.device) if checkpoint else None
+        saved = checkpoint.load(self.device) if checkpoint else None
         if saved:
             self.restore(saved["trainer"])
             history = saved["history"]
@@ -172,27 +195,29 @@ class Distiller:
         """Return the terms of the loss in the order of `TERMS`, differentiable.
 
         Args:
-            pixels: int64 [B], rays of the pixel bank.
-            patches: int64 [P, n], rays of the token bank; None without FDA.
+            pixels: int64 [B] on the CPU, rays of the pixel bank.
+            patches: int64 [P, n] on the CPU, rays of the token bank; None without FDA.
         """
         weights, count = self.params.losses, len(pixels)
-        tokens = pixels[:0] if patches is None else patches.flatten()
-        samples = self.pixels.rays.samples.select(pixels)
+        token_rows = pixels[:0] if patches is None else patches.flatten()
+        drawn, tokens = (Drawn.on(self.device, rows) for rows in (pixels, token_rows))
+        samples = self.pixels.rays.select(drawn)
         if self._constant_rays is None:
-            joined = join(samples, self.tokens.rays.samples.select(tokens))
+            joined = join(samples, self.tokens.rays.select(tokens))
             corners = self.model.corners(joined)
             appearance = self.model.appearance(joined, corners)
             corners = corners.first(len(samples.weights))
             rays = appearance.rays
         else:
             corners = self.model.corners(samples)
-            rays = take(self._constant_rays, torch.cat((pixels, tokens + len(self.pixels))))
+            both = torch.cat((pixels, token_rows + len(self.pixels)))
+            rays = take(self._constant_rays, Drawn.on(self.device, both))
         products = self.model.products()
         logits = products.logits(rays)
         color = feature = rda = fda = logits.new_zeros(())
         if weights.feature or weights.rda:
             selection = self.model.select(samples, corners)
-            pixel_features, targets = self.pixels.features_of(pixels)
+            pixel_features, targets = self.pixels.features_of(drawn)
             if weights.feature:
                 feature = feature_loss(products, rays[:count], pixel_features, selection)
             if weights.rda:
@@ -202,7 +227,7 @@ class Distiller:
                 )
                 rda = rda_loss(logits[:count] / self.pixels.units.spread, target)
         if weights.color and self.joint:
-            color = self._color_loss(appearance.first(count, len(samples.weights)), samples, pixels)
+            color = self._color_loss(appearance.first(count, len(samples.weights)), samples, drawn)
         if patches is not None:
             similarity = (
                 take(self.tokens.tokens.flatten(0, 2), tokens).float().view(*patches.shape, -1)
@@ -211,7 +236,7 @@ class Distiller:
         total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
         return torch.stack((total, color, feature, rda, fda))
 
-    def _color_loss(self, appearance: Appearance, samples: RaySamples, pixels: Tensor) -> Tensor:
+    def _color_loss(self, appearance: Appearance, samples: RaySamples, pixels: Drawn) -> Tensor:
         rendered = self.model.colors(appearance, samples, take(self.pixels.rays.directions, pixels))
         return color_loss(rendered, take(self.pixels.colors, pixels).float() / 255)
 
@@ -241,5 +266,7 @@ class Distiller:
 
     def _composite_all(self, samples: RaySamples) -> Iterator[Tensor]:
         rays = torch.arange(len(samples.offsets) - 1, device=samples.offsets.device)
-        for kept in map(samples.select, torch.split(rays, _RAYS_PER_CHUNK)):
+        # Half a chunk of rendering: these are samples of training rays, of which more are kept.
+        most = chunk_size(RAYS_PER_CHUNK // 2, BYTES_PER_RAY, self.device)
+        for kept in map(samples.select, torch.split(rays, most)):
             yield self.model.appearance(kept, self.model.corners(kept)).rays.detach()

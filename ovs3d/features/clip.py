@@ -78,7 +78,7 @@ class ClipEncoder:
         Args:
             photo: [H, W, 3] uint8 on the encoder's device.
             boxes: [M, 4] integer left, upper, right, lower in photo pixels, right and lower
-                exclusive, on the encoder's device.
+                exclusive, on the CPU.
             turn: degrees clockwise by which the squares are turned, a multiple of 90.
 
         Returns:

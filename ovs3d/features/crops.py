@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ovs3d.device import to_device
+
 _FLOATS_IN_FLIGHT = 1 << 26
 """Numbers in the largest tensor that a GPU makes on the way: 256 MB."""
 _CUBIC = -0.5
@@ -19,7 +21,7 @@ def resize_windows(photo: Tensor, boxes: Tensor, side: int) -> Tensor:
     Args:
         photo: [H, W, 3] uint8.
         boxes: [M, 4] integer left, upper, right, lower in photo pixels, right and lower
-            exclusive, on the photo's device.
+            exclusive, on the CPU: their lengths shape what is made.
         side: pixels of the square.
 
     Returns:
@@ -54,22 +56,24 @@ def _resize_together(photo: Tensor, boxes: Tensor, side: int) -> Tensor:
     result = photo.new_empty((len(boxes), 3, side, side), dtype=torch.float32)
     # Windows of like shape go together, so that little of a padded piece is padding.
     order = torch.argsort(widths * (largest + 1) + heights, stable=True)
+    device = photo.device
     for part in torch.split(order, max(1, _FLOATS_IN_FLIGHT // (3 * max(largest, side) ** 2))):
-        vertical = _resize_matrices(heights[part], side)  # [B, side, high]
-        horizontal = _resize_matrices(widths[part], side)  # [B, side, wide]
+        vertical = _resize_matrices(heights[part], side, device)  # [B, side, high]
+        horizontal = _resize_matrices(widths[part], side, device)  # [B, side, wide]
         high, wide = vertical.shape[-1], horizontal.shape[-1]
         corners = rows.unfold(0, high, 1).unfold(1, 3 * wide, 3)
-        pieces = corners[boxes[part, 1], boxes[part, 0]].float()  # [B, high, wide * 3]
+        left, upper = to_device(boxes[part, :2], device).unbind(dim=1)
+        pieces = corners[upper, left].float()  # [B, high, wide * 3]
         # Clamped in between too, because Pillow stores the half-way picture in bytes.
         flat = torch.bmm(vertical, pieces).clamp_(0, 255)
         flat = flat.view(len(part), side, wide, 3).permute(0, 3, 1, 2)
         flat = flat.reshape(len(part), 3 * side, wide)
         squares = torch.bmm(flat, horizontal.transpose(1, 2)).clamp_(0, 255)
-        result[part] = squares.view(len(part), 3, side, side)
+        result[to_device(part, device)] = squares.view(len(part), 3, side, side)
     return result
 
 
-def _resize_matrices(lengths: Tensor, side: int) -> Tensor:
+def _resize_matrices(lengths: Tensor, side: int, device: torch.device) -> Tensor:
     """Return [len(lengths), side, longest] weights of input pixels per output pixel, zero-padded.
 
     An output pixel averages the input within two (downscaled) pixels of its centre, weighted by
@@ -77,14 +81,14 @@ def _resize_matrices(lengths: Tensor, side: int) -> Tensor:
     """
     # Windows come in few lengths, and those here in fewer.
     lengths, length_of = torch.unique(lengths, return_inverse=True)
-    count = lengths.double()[:, None, None]
     longest = int(lengths[-1])
-    output = torch.arange(side, dtype=torch.float64, device=lengths.device)[None, :, None]
-    pixel = torch.arange(longest, dtype=torch.float64, device=lengths.device)[None, None, :]
+    count = to_device(lengths.double(), device)[:, None, None]
+    output = torch.arange(side, dtype=torch.float64, device=device)[None, :, None]
+    pixel = torch.arange(longest, dtype=torch.float64, device=device)[None, None, :]
     scale = count / side
     distance = (pixel + 0.5 - (output + 0.5) * scale) / scale.clamp(min=1)
     weights = _cubic(distance) * (pixel < count)
-    return (weights / weights.sum(dim=-1, keepdim=True)).float()[length_of]
+    return (weights / weights.sum(dim=-1, keepdim=True)).float()[to_device(length_of, device)]
 
 
 def _cubic(distance: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class ClipWork(Work):
                 dataset.load_photo(path, 1 if from_photo else params.downscale), device
             )
             cut = torch.from_numpy(boxes[views.index(view)].astype(np.int64))
-            cut = to_device(cut * (params.downscale if from_photo else 1), device)
+            cut *= params.downscale if from_photo else 1
             return [
                 partial(encoder.encode_windows, photo, part, params.turn)
                 for part in torch.split(cut, batch)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from ovs3d.device import chunk_size
 from ovs3d.features.windows import Lattice
 
 # Four numbers of 15 bits in one int64. With the bit above each of them set, one subtraction
@@ -114,19 +115,31 @@ class WindowFeatures:
             boxes = self._boxes.index_select(0, candidates.view(-1)).view_as(candidates)
             room = pixel[:, None] - boxes
             covers = room & _HIGH_BITS == _HIGH_BITS
-            counts = covers.sum(dim=1)
-            starts = counts.cumsum(0) - counts
-            source = self._embeddings.device
             weights, total = self._weights(scale, candidates, covers, xs, ys)
-            sums = embedding_bag(
-                candidates[covers].to(source),
-                self._embeddings,
-                starts.to(source),
-                mode="sum",
-                per_sample_weights=None if weights is None else weights[covers].to(source),
-            ).to(self.device)
+            sums = self._sums(candidates, covers, weights)
             torch.mul(sums, total.to(result.dtype).reciprocal()[:, None], out=result[:, index])
         return result
+
+    def _sums(self, candidates: Tensor, covers: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the weighted sums of the windows that cover pixels, [N, D]."""
+        source = self._embeddings.device
+        if source.type != "cpu":
+            # How many cover a pixel the host would have to ask for; a GPU rather reads them all.
+            weights = covers.to(self._embeddings.dtype) if weights is None else weights
+            return embedding_bag(
+                candidates, self._embeddings, mode="sum", per_sample_weights=weights
+            )
+        counts = covers.sum(dim=1)
+        found = covers.view(-1).nonzero().view(-1)
+        if weights is not None:
+            weights = weights.view(-1).index_select(0, found).to(source)
+        return embedding_bag(
+            candidates.view(-1).index_select(0, found).to(source),
+            self._embeddings,
+            (counts.cumsum(0) - counts).to(source),
+            mode="sum",
+            per_sample_weights=weights,
+        ).to(self.device)
 
     def _weights(
         self, scale: _Scale, candidates: Tensor, covers: Tensor, xs: Tensor, ys: Tensor
@@ -171,7 +184,10 @@ class WindowFeatures:
         Returns:
             [N, N_s, C] float32 in [-1, 1].
         """
-        chunks = (torch.split(each, _PIXELS_PER_CHUNK) for each in (views, ys, xs))
+        # Features, and their copies on the way.
+        bytes_each = 3 * 4 * self.scales * self.dim
+        most = chunk_size(_PIXELS_PER_CHUNK, bytes_each, self.device)
+        chunks = (torch.split(each, most) for each in (views, ys, xs))
         return torch.cat(
             [normalize(self.gather(*chunk), dim=-1) @ text.T for chunk in zip(*chunks, strict=True)]
         )

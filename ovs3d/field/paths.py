@@ -1,11 +1,13 @@
 """The course of rays through the grid, counted in steps of equal length there."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ovs3d.device import constant
 from ovs3d.scene.contraction import contraction
 from ovs3d.scene.space import Grid, Space
 
@@ -51,11 +53,16 @@ def make_paths(
     return _StraightPaths(grid, step_voxels, *space.segments(origins, directions))
 
 
+def longest(parts: Iterable[Paths]) -> int:
+    """Return how many steps the longest of all rays of some parts has; the host waits once."""
+    return int(torch.stack([paths.counts.max().ceil() for paths in parts]).max())
+
+
 class _StraightPaths:
     """Segments of the cube."""
 
     def __init__(self, grid: Grid, step_voxels: float, start: Tensor, end: Tensor) -> None:
-        scale = start.new_tensor([(nodes - 1) / 2 for nodes in grid])
+        scale = constant([(nodes - 1) / 2 for nodes in grid], start)
         self.start = (start + 1) * scale
         span = (end - start) * scale
         self.counts = span.norm(dim=1) / step_voxels
@@ -83,7 +90,7 @@ class _CurvedPaths:
     def __init__(
         self, space: Space, grid: Grid, step_voxels: float, origins: Tensor, directions: Tensor
     ) -> None:
-        centre, radius = origins.new_tensor(space.centre), origins.new_tensor(space.radius)
+        centre, radius = constant(space.centre, origins), constant(space.radius, origins)
         self.start, self.along = (origins - centre) / radius, directions / radius
         self.lower = space.lower
         self.last_nodes = [nodes - 1 for nodes in grid]

@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ovs3d.device import chunk_size, to_device
 from ovs3d.field.model import Field
-from ovs3d.field.paths import make_paths
+from ovs3d.field.paths import longest, make_paths
 from ovs3d.spill import take
 
 # Positions that are tested against the occupancy mask at a time, about: bounds the memory of
-# marching.
-_POSITIONS_PER_CHUNK = 1 << 19
+# marching. Each is some 16 numbers, and those in occupied space some more.
+_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION = 1 << 19, 128
 _TINY = 1e-6
 
 
@@ -47,11 +48,16 @@ class RaySamples:
         """Ray number of each sample, int64 `[N]`."""
         return ray_of_sample(self.offsets, len(self.weights))
 
-    def select(self, rays: Tensor) -> "RaySamples":
-        """Return the samples of some rays, int64 `[B]`, in that order."""
+    def select(self, rays: Tensor, total: int | None = None) -> "RaySamples":
+        """Return the samples of some rays, in that order.
+
+        Args:
+            rays: int64 `[B]`.
+            total: how many samples they have, if that is known; to count them takes a wait.
+        """
         first = self.offsets[rays]
         offsets = _offsets(self.offsets[rays + 1] - first)
-        rows = ray_of_sample(offsets, int(offsets[-1]))
+        rows = ray_of_sample(offsets, int(offsets[-1]) if total is None else total)
         index = torch.arange(len(rows), device=rows.device) + (first - offsets[:-1])[rows]
         return RaySamples(
             offsets,
@@ -60,6 +66,10 @@ class RaySamples:
             take(self.depth, rays),
             take(self.opacity, rays),
         )
+
+    def to(self, device: torch.device) -> "RaySamples":
+        """Return them on a device."""
+        return RaySamples(*(to_device(each, device) for each in vars(self).values()))
 
 
 def join(first: RaySamples, second: RaySamples) -> RaySamples:
@@ -165,7 +175,11 @@ def shade_rays(field: Field, means: Tensor, samples: RaySamples, directions: Ten
 
 
 def trace(
-    field: Field, origins: Tensor, directions: Tensor, jitter: Tensor | float = 0.5
+    field: Field,
+    origins: Tensor,
+    directions: Tensor,
+    jitter: Tensor | float = 0.5,
+    most: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Place samples on rays, a whole number of steps apart, where space is occupied.
 
@@ -174,6 +188,7 @@ def trace(
         origins: `[R, 3]`, world.
         directions: `[R, 3]`, world.
         jitter: offset of the first sample in steps, in [0, 1), `[R]` or one for all.
+        most: at least the steps of the longest ray, if that is known; to find out takes a wait.
 
     Returns:
         points `[N, 3]`, grid coordinates; how many steps along its ray each lies, `[N]`; offsets
@@ -181,7 +196,8 @@ def trace(
     """
     config, mask = field.config, field.occupancy
     paths = make_paths(field.space, config.grid, config.step_voxels, origins, directions)
-    most = int(paths.counts.max().ceil()) if len(origins) else 0
+    if most is None:
+        most = longest([paths]) if len(origins) else 0
     steps = torch.arange(most, dtype=origins.dtype, device=origins.device)
     steps = steps + (jitter[:, None] if isinstance(jitter, Tensor) else jitter)
     steps = steps.expand(len(origins), -1)
@@ -192,10 +208,15 @@ def trace(
     # `index_select` on flat tensors takes a third of the time of `[]` on a CPU.
     occupied = mask.view(-1).index_select(0, index.view(-1)).view(inside.shape).bool() & inside
     found = occupied.view(-1).nonzero().view(-1)
-    points = torch.stack([axis.view(-1).index_select(0, found) for axis in at], dim=1)
-    scale = points.new_tensor([(nodes - 1) / 2 for nodes in config.grid])
+    points = torch.stack(
+        [
+            axis.view(-1).index_select(0, found) / ((nodes - 1) / 2) - 1
+            for axis, nodes in zip(at, config.grid, strict=True)
+        ],
+        dim=1,
+    )
     along = steps.reshape(-1).index_select(0, found)
-    return points / scale - 1, along, _offsets(occupied.sum(dim=1))
+    return points, along, _offsets(occupied.sum(dim=1))
 
 
 def sample_weights(optical_depth: Tensor, offsets: Tensor) -> Tensor:
@@ -274,7 +295,8 @@ def _march_chunks(
 ) -> Iterator[tuple[slice, RaySamples]]:
     table = field.density_table()
     steps = math.dist((1, 1, 1), field.config.grid) / field.config.step_voxels
-    most = max(1, int(_POSITIONS_PER_CHUNK / steps))
+    positions = chunk_size(_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION, origins.device)
+    most = max(1, int(positions / steps))
     for first in range(0, max(1, len(origins)), most):
         rays = slice(first, first + most)
         points, _, offsets = trace(field, origins[rays], directions[rays])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ovs3d.device import where_set
 from ovs3d.scene.space import Grid
 
 AXES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))
@@ -134,7 +135,9 @@ class Reads:
             return torch.sort(self.rows.view(-1), stable=True)
         # To pick from what is sorted already takes a fraction of the time.
         rows, places = self.whole.by_row
-        own = (places < self.rows.numel()).nonzero().view(-1)
+        # Each of one's own places is there once, so that their number is known.
+        count = self.rows.numel()
+        own = where_set(places < count, count)
         return rows.index_select(0, own), places.index_select(0, own)
 
 
@@ -279,7 +282,10 @@ def _corner_rows(cell: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
     corners = [0]
     for step in steps:
         corners = [corner + far for corner in corners for far in (0, step)]
-    return row[:, None] + torch.tensor(corners, dtype=torch.int32, device=row.device)
+    rows = row.new_empty(len(row), len(corners))
+    for column, corner in enumerate(corners):
+        rows[:, column] = row + corner
+    return rows
 
 
 def _corner_weights(inside: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
 """The training rays of a scene: the pixels of every training view, in random order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,14 @@ class RayPool:
         view = torch.div(index, pixels, rounding_mode="floor")
         return self.origins[view], self.directions[index], self.colors[index] / 255
 
+    def rays(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Return origins and directions of all rays, a view at a time."""
+        per_view = len(self) // len(self.origins)
+        for origin, directions in zip(
+            self.origins, torch.split(self.directions, per_view), strict=True
+        ):
+            yield origin.expand_as(directions), directions
+
 
 def load_rays(
     photos: Photos, cameras: Cameras, views: tuple[int, ...], downscale: int, device: torch.device
@@ -71,7 +79,7 @@ class BatchSampler:
     Args:
         count: number of rays.
         batch: rays a batch.
-        generator: on the device that the numbers shall be on.
+        generator: of the device that the numbers shall be on.
     """
 
     def __init__(self, count: int, batch: int, generator: torch.Generator) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ovs3d.device import adam, make_generator
+from ovs3d.device import adam, make_generator, to_device
 from ovs3d.errors import PosesError
 from ovs3d.field.model import Field, FieldConfig
+from ovs3d.field.paths import longest, make_paths
 from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
@@ -77,7 +78,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Field, list[dict[str, Any]]]:
     """Fit a field to rays; device, arguments and result are those of `train_field`."""
-    trainer = _Trainer(pool, space, params, seed)
+    trainer = Trainer(pool, space, params, seed)
     history: list[dict[str, Any]] = []
     saved = checkpoint.load(pool.directions.device) if checkpoint else None
     if saved:
@@ -103,13 +104,15 @@ def fit(
     return trainer.field, history
 
 
-class _Trainer:
+class Trainer:
     """A field in training: one `step` a call, growing and pruning on schedule."""
 
     def __init__(self, pool: RayPool, space: Space, params: ReconstructParams, seed: int) -> None:
         self.pool = pool
         self.params = params
-        self.generator = make_generator(seed, pool.directions.device)
+        self.device = pool.directions.device
+        # Of the CPU on every device, which so draws the same.
+        self.generator = make_generator(seed, torch.device("cpu"))
         self.sampler = BatchSampler(len(pool), params.batch, self.generator)
         config = FieldConfig(
             space=space,
@@ -122,10 +125,12 @@ class _Trainer:
             opacity_threshold=params.opacity_threshold,
             shading=params.shading,
         )
-        self.field = Field(config, self.generator)
+        self.field = Field(config, self.generator).to(self.device)
         self.optimizer = self._new_optimizer()
         # Densities by which samples are left out; some iterations old.
         self._table: Tensor | None = None
+        # Of the longest of all rays on the present grid: to ask in every iteration would wait.
+        self._most_steps: int | None = None
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
         """Do iteration `step` (from 1); return loss and mean squared colour error, detached."""
@@ -134,7 +139,7 @@ class _Trainer:
         if self._table is None or step % _TABLE_EVERY == 0:
             with torch.no_grad():
                 self._table = self.field.density_table()
-        origins, directions, target = self.pool.batch(self.sampler.next())
+        origins, directions, target = self.pool.batch(to_device(self.sampler.next(), self.device))
         color, spread = self._render(origins, directions)
         error = (color - target).square().mean()
         loss = error + distortion_weight(self.params, step) * spread
@@ -160,11 +165,10 @@ class _Trainer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a state."""
-        device = self.pool.directions.device
-        self.field = Field(FieldConfig.from_dict(state["config"]), device=device)
+        self.field = Field(FieldConfig.from_dict(state["config"]), device=self.device)
         self.field.load_state_dict(state["field"])
         self.field.occupancy = state["occupancy"]
-        self._table = state["table"]
+        self._table, self._most_steps = state["table"], None
         self.optimizer = self._new_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
@@ -172,10 +176,16 @@ class _Trainer:
 
     def _render(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Render rays on a random background; return colours and the distortion term."""
-        field, params, device = self.field, self.params, origins.device
-        jitter = torch.rand(len(origins), generator=self.generator, device=device)
-        background = torch.rand(len(origins), 3, generator=self.generator, device=device)
-        points, steps, offsets = self._visible(trace(field, origins, directions, jitter))
+        field, params = self.field, self.params
+        jitter, background = (
+            to_device(torch.rand(size, generator=self.generator), self.device)
+            for size in ((len(origins),), (len(origins), 3))
+        )
+        if self._most_steps is None:
+            grid = (field.space, field.config.grid, field.config.step_voxels)
+            self._most_steps = longest(make_paths(*grid, *rays) for rays in self.pool.rays())
+        traced = trace(field, origins, directions, jitter, self._most_steps)
+        points, steps, offsets = self._visible(traced)
         weights = sample_weights(field.optical_depth(points), offsets)
         opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
         heavy, heavy_offsets = keep(weights.detach() > params.weight_threshold, offsets)
@@ -208,7 +218,7 @@ class _Trainer:
     def _grow(self, step: int) -> None:
         params = self.params
         if step in params.upsample_at:
-            self._table = None
+            self._table = self._most_steps = None
             self.field = self.field.upsampled(self.field.space.grid(voxels_after(params, step)))
             self.optimizer = self._new_optimizer()
         elif step in params.occupancy_at:

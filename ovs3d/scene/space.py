@@ -19,6 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ovs3d.device import constant
 from ovs3d.scene.contraction import contract, expand
 
 NEAR_PLANE = 1.0
@@ -77,7 +78,7 @@ class Space:
         if self.kind == "ndc":
             points = self._project(points)
         elif self.kind == "contracted":
-            centre, radius = points.new_tensor(self.centre), points.new_tensor(self.radius)
+            centre, radius = constant(self.centre, points), constant(self.radius, points)
             points = contract((points - centre) / radius)
         return self._from_raw(points)
 
@@ -87,10 +88,10 @@ class Space:
         if self.kind == "bounded":
             return raw
         if self.kind == "contracted":
-            return expand(raw) * raw.new_tensor(self.radius) + raw.new_tensor(self.centre)
+            return expand(raw) * constant(self.radius, raw) + constant(self.centre, raw)
         # At the far end of the cube depth may be infinite; keep it finite for later sums.
         z = 2 * NEAR_PLANE / (1 - raw[:, 2]).clamp_min(1e-6)
-        slope = raw.new_tensor(self.slope)
+        slope = constant(self.slope, raw)
         return torch.cat([raw[:, :2] / slope * z[:, None], z[:, None]], dim=1)
 
     def depths(self, origins: Tensor, directions: Tensor, points: Tensor) -> Tensor:
@@ -136,32 +137,32 @@ class Space:
     def _ndc_ends(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         forward = directions[:, 2]
         valid = forward > 0
-        safe = torch.where(valid[:, None], directions, directions.new_tensor([0.0, 0.0, 1.0]))
+        safe = torch.where(valid[:, None], directions, constant([0.0, 0.0, 1.0], directions))
         # A camera that stands behind the near plane's far side starts just in front of itself.
         z = origins[:, 2].add(1e-3).clamp_min(NEAR_PLANE)
         first = origins + safe * ((z - origins[:, 2]) / safe[:, 2])[:, None]
-        slope = origins.new_tensor(self.slope)
+        slope = constant(self.slope, origins)
         vanishing = torch.cat([safe[:, :2] / safe[:, 2:] * slope, torch.ones_like(z)[:, None]], 1)
         return self._from_raw(self._project(first)), self._from_raw(vanishing), valid
 
     def _project(self, points: Tensor) -> Tensor:
         z = points[:, 2:]
-        slope = points.new_tensor(self.slope)
+        slope = constant(self.slope, points)
         return torch.cat([points[:, :2] / z * slope, 1 - 2 * NEAR_PLANE / z], dim=1)
 
     def _reach(self, origins: Tensor, directions: Tensor) -> Tensor:
         """Return a length of each ray that is certain to leave the box, `[R, 1]`."""
-        corners = torch.stack([origins.new_tensor(self.lower), origins.new_tensor(self.upper)])
+        corners = torch.stack([constant(self.lower, origins), constant(self.upper, origins)])
         far = (corners - origins[:, None]).abs().amax(dim=1).norm(dim=1, keepdim=True)
         reach: Tensor = self.near + far / directions.norm(dim=1, keepdim=True)
         return reach
 
     def _from_raw(self, points: Tensor) -> Tensor:
-        lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
+        lower, upper = constant(self.lower, points), constant(self.upper, points)
         return (points - lower) * (2 / (upper - lower)) - 1
 
     def _to_raw(self, points: Tensor, axis: int | None = None) -> Tensor:
-        lower, upper = points.new_tensor(self.lower), points.new_tensor(self.upper)
+        lower, upper = constant(self.lower, points), constant(self.upper, points)
         if axis is not None:
             points, lower, upper = points[:, axis], lower[axis], upper[axis]
         return (points + 1) * ((upper - lower) / 2) + lower

@@ -1,6 +1,7 @@
 import json
 import shutil
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ovs3d.errors import ParamsError, SceneError, WeightsError
 from ovs3d.features import clip
 from ovs3d.features.clip import ClipEncoder, load_clip
 from ovs3d.scene.labels import Label, named
-from tests.devices import elsewhere
+from tests.devices import elsewhere, watched_waits
 from tests.features.conftest import Files
 from tests.features.test_crops import BOXES, make_photo
 
@@ -67,10 +68,24 @@ def test_prepared_windows_are_open_clips_squashed_crops(encoder: ClipEncoder, pl
     else:
         with elsewhere() as device:
             moved = replace(encoder, mean=encoder.mean.to(device), std=encoder.std.to(device))
-            squares = moved.prepare(photo.to(device), boxes.to(device)).cpu()
+            squares = moved.prepare(photo.to(device), boxes).cpu()
     # In 0..1, for each window.
     difference = ((squares - expected) * encoder.std).abs().mean(dim=(1, 2, 3))
     assert difference.max() < 1 / 255
+
+
+def test_a_batch_of_windows_waits_for_nothing(encoder: ClipEncoder) -> None:
+    photo, boxes = make_photo(), torch.tensor(BOXES)
+    with elsewhere() as device:
+        network = deepcopy(encoder.model).to(device)
+        there = replace(
+            encoder, model=network, mean=encoder.mean.to(device), std=encoder.std.to(device)
+        )
+        photo = photo.to(device)
+        there.encode_windows(photo, boxes)
+        with watched_waits() as waits:
+            there.encode_windows(photo, boxes)
+    assert not waits
 
 
 def test_windows_are_embedded_elsewhere_as_on_the_cpu(clip_vit: Files) -> None:
@@ -79,7 +94,7 @@ def test_windows_are_embedded_elsewhere_as_on_the_cpu(clip_vit: Files) -> None:
     here = load_clip(clip_vit.model, clip_vit.weights, CPU)
     with elsewhere() as device:
         there = load_clip(clip_vit.model, clip_vit.weights, device)
-        vectors = there.encode_windows(photo.to(device), boxes.to(device))
+        vectors = there.encode_windows(photo.to(device), boxes)
         text = there.encode_text(labels, ["{}", "a {}"])
         assert vectors.device == text.device == device
         vectors, text = vectors.cpu(), text.cpu()

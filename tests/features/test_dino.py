@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from ovs3d import device
 from ovs3d.errors import WeightsError
 from ovs3d.features.dino import DinoEncoder, load_dino
-from tests.devices import elsewhere
+from tests.devices import elsewhere, watched_waits
 from tests.features.conftest import Files
 
 CPU = torch.device("cpu")
@@ -151,7 +151,10 @@ def test_tokens_elsewhere_are_those_of_the_cpu(dino_vit: Files, encoder: DinoEnc
     photo = make_photo(40, 72)
     with elsewhere() as place:
         there = load_dino(dino_vit.model, dino_vit.weights, place)
-        tokens = there.tokens(photo.to(place), torch.float32)
+        photo_there = photo.to(place)
+        with watched_waits() as waits:
+            tokens = there.tokens(photo_there, torch.float32)
+        assert not waits
         assert tokens.device == place
         tokens = tokens.cpu()
     torch.testing.assert_close(tokens, encoder.tokens(photo, torch.float32), atol=1e-4, rtol=1e-4)

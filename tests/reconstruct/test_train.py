@@ -125,15 +125,15 @@ def test_a_killed_training_ends_like_an_unbroken_one(
     monkeypatch.setattr(train, "LOG_EVERY", 10)
     monkeypatch.setattr(Checkpoint, "due", True)
     steps: list[int] = []
-    step_once = train._Trainer.step
+    step_once = train.Trainer.step
 
-    def die_once(trainer: train._Trainer, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def die_once(trainer: train.Trainer, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         steps.append(step)
         if len(steps) == killed_at:
             raise KeyboardInterrupt
         return step_once(trainer, step)
 
-    monkeypatch.setattr(train._Trainer, "step", die_once)
+    monkeypatch.setattr(train.Trainer, "step", die_once)
     checkpoint = Checkpoint(tmp_path / "unfinished.pt", {}, {"scene": "synthetic"})
     arguments = open_photos(images), scene.cameras, TRAIN_VIEWS, small_params(), 0, CPU
     with pytest.raises(KeyboardInterrupt):

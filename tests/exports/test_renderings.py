@@ -8,17 +8,20 @@ import pytest
 import torch
 from PIL import Image
 
-from ovs3d.apps.export import export_scene, side_by_side, write_label_map
-from ovs3d.apps.params import RenderParams
-from ovs3d.apps.point_cloud import PointCloud, sample_points, write_point_cloud
 from ovs3d.evaluation.palette import NO_LABEL_COLOR, color_table, label_colors
 from ovs3d.evaluation.segment import segment_view
+from ovs3d.exports.labels import write_label_map
+from ovs3d.exports.params import RenderParams
+from ovs3d.exports.point_cloud import PointCloud, estimate_normals, sample_points, write_point_cloud
+from ovs3d.exports.renderings import export_scene
+from ovs3d.exports.stills import Look, picture
 from ovs3d.scene.dataset import NO_LABEL
 from tests.evaluation.oracle import OracleSegmentation, read_folder
 from tests.synthetic import LABELS, SyntheticScene
 
 CPU = torch.device("cpu")
 PARAMS = RenderParams(downscale=2, frames=4, fps=12, points=500)
+BOTH = Look(("color", "label"), LABELS)
 PLY_TYPES = {"float": "<f4", "uchar": "u1"}
 
 
@@ -34,7 +37,7 @@ def _read_ply(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def test_points_lie_on_the_surfaces_of_their_labels(scene: SyntheticScene) -> None:
-    cloud = sample_points(OracleSegmentation(), scene.cameras, scene.cameras.views, 1000, CPU)
+    cloud, _ = sample_points(OracleSegmentation(), scene.cameras, 1000, CPU)
     assert len(cloud) == 1000
     floor, wall = (cloud.positions[cloud.labels == LABELS.index(name)] for name in LABELS[3:])
     assert len(floor) > 50
@@ -46,14 +49,14 @@ def test_points_lie_on_the_surfaces_of_their_labels(scene: SyntheticScene) -> No
 
 def test_points_leave_out_what_is_see_through(scene: SyntheticScene) -> None:
     model = OracleSegmentation(opacity=0.2)
-    cloud = sample_points(model, scene.cameras, scene.cameras.views, 1000, CPU)
+    cloud, _ = sample_points(model, scene.cameras, 1000, CPU)
     assert 0 < len(cloud) < 1000
     assert cloud.labels.min() == LABELS.index("floor")
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100])
 def test_points_respect_the_limit_and_cover_the_photo(scene: SyntheticScene, limit: int) -> None:
-    cloud = sample_points(OracleSegmentation(), scene.cameras, scene.cameras.views, limit, CPU)
+    cloud, _ = sample_points(OracleSegmentation(), scene.cameras, limit, CPU)
     assert len(cloud) == limit
     assert len(np.unique(cloud.positions, axis=0)) == limit
 
@@ -61,10 +64,12 @@ def test_points_respect_the_limit_and_cover_the_photo(scene: SyntheticScene, lim
 def test_point_cloud_round_trip(tmp_path: Path) -> None:
     cloud = PointCloud(
         np.array([[0.5, -1, 2], [3, 4, 5]], np.float32),
+        np.array([[0, 0, 1], [0, 1, 0]], np.float32),
         np.array([[1, 2, 3], [4, 5, 6]], np.uint8),
         np.array([1, 0], np.uint8),
+        np.array([0.5, 0.75], np.float32),
     )
-    write_point_cloud(tmp_path, cloud, ["red apple", "pastel de nata\nãe"])
+    write_point_cloud(tmp_path, cloud, ["red apple", "pastel de nata\nãe"], ["frame"])
     lines, vertices = _read_ply(tmp_path / "point_cloud.ply")
     assert lines[:2] == ["ply", "format binary_little_endian 1.0"]
     assert "comment label 0 red apple" in lines
@@ -73,10 +78,21 @@ def test_point_cloud_round_trip(tmp_path: Path) -> None:
     assert [vertices[axis].tolist() for axis in "xyz"] == [[0.5, 3], [-1, 4], [2, 5]]
     assert vertices["green"].tolist() == [2, 5]
     assert vertices["label"].tolist() == [1, 0]
+    assert vertices["nz"].tolist() == [1, 0]
+    assert vertices["confidence"].tolist() == [0.5, 0.75]
     names, vertices = _read_ply(tmp_path / "point_cloud_labels.ply")
     assert names == lines
     painted = np.stack([vertices[name] for name in ("red", "green", "blue")], axis=1)
     assert np.array_equal(painted, label_colors(2)[[1, 0]])
+
+
+def test_normals_of_a_plane_look_at_the_camera() -> None:
+    x, y = np.meshgrid(np.arange(6), np.arange(5))
+    plane = np.stack([x, y, 0.5 * x], axis=-1).reshape(-1, 3).astype(np.float32)
+    expected = np.array([0.5, 0, -1]) / np.sqrt(1.25)
+    camera = np.tile(np.float32([0, 0, -9]), (len(plane), 1))
+    np.testing.assert_allclose(estimate_normals(plane, camera), len(plane) * [expected], atol=1e-5)
+    np.testing.assert_allclose(estimate_normals(plane[:1], camera[:1]), [[0, 0, -1]], atol=1e-6)
 
 
 def test_write_label_map_keeps_indices_and_shows_colors(tmp_path: Path) -> None:
@@ -91,7 +107,7 @@ def test_write_label_map_keeps_indices_and_shows_colors(tmp_path: Path) -> None:
 
 def test_side_by_side_names_the_labels(scene: SyntheticScene) -> None:
     view = segment_view(OracleSegmentation(), scene.cameras, 0, 1, CPU)
-    frame = side_by_side(view, LABELS)
+    frame = picture(view, BOTH)
     height, width = view.label_map.shape
     assert frame.shape[1] == 2 * width
     assert np.array_equal(frame[:height, :width], view.picture)
@@ -103,7 +119,7 @@ def test_what_rays_do_not_meet_is_black_and_named(scene: SyntheticScene) -> None
         segment_view(OracleSegmentation(opacity), scene.cameras, 0, 1, CPU)
         for opacity in (1.0, 0.2)
     ]
-    whole, holes = (side_by_side(view, LABELS) for view in views)
+    whole, holes = (picture(view, BOTH) for view in views)
     height, width = views[0].label_map.shape
     boxes = views[1].label_map == NO_LABEL
     grey = np.rint(views[1].picture.mean(axis=-1) * 0.35)

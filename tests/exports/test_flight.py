@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ovs3d.apps.flight import fly_through, write_video
+from ovs3d.exports.flight import fly_through, write_video
 from ovs3d.scene.cameras import Cameras
 from tests.synthetic import SyntheticScene
 

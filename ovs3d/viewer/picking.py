@@ -1,0 +1,56 @@
+"""What lies under the mouse."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ovs3d.viewer.camera import Pinhole
+from ovs3d.viewer.paint import Look
+from ovs3d.viewer.pictures import draw
+from ovs3d.viewer.raster import NOTHING
+from ovs3d.viewer.scene import OpenScene
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """A place in a scene.
+
+    Attributes:
+        position: float32 [3], world.
+        depth: z-depth, world units.
+        scores: pairs of a label and its cosine there, the best first; none without labels.
+        relevancy: of the text that was asked for, in [0, 1]; None if none was.
+    """
+
+    position: NDArray[np.float32]
+    depth: float
+    scores: list[tuple[str, float]]
+    relevancy: float | None
+
+
+def pick(scene: OpenScene, how: Look, camera: Pinhole, place: tuple[float, float]) -> Picked | None:
+    """Tell what a camera sees at a place in its picture; None if nothing.
+
+    Args:
+        scene: that is looked at.
+        how: what is drawn of it.
+        camera: who looks.
+        place: x and y from the upper left corner, as shares in [0, 1] of width and height.
+    """
+    surface = scene.surface
+    buffers = draw(surface, how.hidden, camera)
+    column = min(int(place[0] * camera.width), camera.width - 1)
+    row = min(int(place[1] * camera.height), camera.height - 1)
+    splat = int(buffers.splat[row, column])
+    if splat == NOTHING:
+        return None
+    splats, answer = surface.splats, how.answer
+    cosines = splats.logits[splat].astype(np.float32)
+    best = np.argsort(-cosines, kind="stable")
+    return Picked(
+        splats.positions[splat],
+        float(buffers.depth[row, column]),
+        [(scene.labels[index], float(cosines[index])) for index in best],
+        float(answer.of(surface.pieces.rows[splat : splat + 1])[0]) if answer else None,
+    )

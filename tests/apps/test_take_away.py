@@ -1,0 +1,31 @@
+"""`ovs3d export` and `ovs3d render` as a user calls them: what they refuse, in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from ovs3d.apps.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["export", "demo"], "not built yet; run `dvc repro"),
+        (["export", "dem"], "did you mean 'demo'?"),
+        (["render", "demo"], "not built yet; run `dvc repro"),
+        (["render", "demo", "--show", "relevancy"], "of what? add --words"),
+        (["render", "demo", "--words", "cup"], "add --show relevancy"),
+        (["render", "demo", "--frames", "0"], "expected at least 1"),
+        (["render", "demo", "--views", "1", "--cameras", "orbit"], "leave out --cameras"),
+        (["render", "demo", "--out", "params.yaml/x"], "cannot be written"),
+    ],
+)
+def test_mistakes_are_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str], line: str
+) -> None:
+    assert main(words) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(f"ovs3d {words[0]}: ")
+    assert line in told[0]
+    assert not (project / "data" / "export").exists()
