@@ -91,7 +91,7 @@ def test_other_code_than_dvc_compared_is_refused(
     assert poses() == 0
     written = tmp_path / "data/code/demo/poses.txt"
     written.write_text(written.read_text().replace("ovs3d/scene/cameras.py", "ovs3d/scene/old.py"))
-    assert poses() == 1
+    assert poses() == 2
     assert calls == ["poses"]
     message = capsys.readouterr().err
     assert "is not what data/code/demo/poses.txt says" in message

@@ -22,7 +22,7 @@ from ovs3d.language.presence import FOUND
 from ovs3d.language.store import NAME
 from ovs3d.language.views import PointView, point_view
 from ovs3d.language.volume import Finding, LanguageVolume
-from ovs3d.language.words import shorten
+from ovs3d.language.words import clean, shorten
 from ovs3d.params import SceneParams, load_scene_params
 from ovs3d.progress import plain_console
 from ovs3d.scene.cameras import Cameras, load_cameras
@@ -100,6 +100,7 @@ def split_negatives(words: Sequence[str], negatives: Sequence[str]) -> tuple[lis
     Raises:
         QueryError: there is nothing to look for.
     """
+    words, negatives = [clean(word) for word in words], [clean(word) for word in negatives]
     denied = [word for word in words if word.split()[:1] == ["not"]]
     texts = [word for word in words if word not in denied]
     if not texts:

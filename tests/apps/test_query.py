@@ -88,7 +88,7 @@ def test_a_scene_that_is_not_lifted_is_told(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert project.is_dir()
-    assert cli.main(["query", "demo", "red apple"]) == 1
+    assert cli.main(["query", "demo", "red apple"]) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "dvc repro lift@demo" in told
@@ -108,7 +108,7 @@ def test_a_built_scene_answers(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("'")[1] for line in lines] == ["red toy car", "wall"]
     for words, told in ((["  "], "empty text"), (["wall " * 3000], "fewer words")):
-        assert cli.main(["query", SCENE, *words]) == 1
+        assert cli.main(["query", SCENE, *words]) == 2
         error = capsys.readouterr().err
         assert told in error
         assert error.count("\n") == 1

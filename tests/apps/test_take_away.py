@@ -23,7 +23,7 @@ from ovs3d.apps.cli import main
 def test_mistakes_are_one_line(
     project: Path, capsys: pytest.CaptureFixture[str], words: list[str], line: str
 ) -> None:
-    assert main(words) == 1
+    assert main(words) == 2
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert told[0].startswith(f"ovs3d {words[0]}: ")

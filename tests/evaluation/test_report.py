@@ -193,4 +193,6 @@ def test_evaluate_scene_writes_the_same_files_twice(
         "selection/001.png",
         "selection/004.png",
         "test.json",
+        "views/001.png",
+        "views/004.png",
     ]

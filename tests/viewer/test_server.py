@@ -69,6 +69,6 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "pip install -e '.[viewer]'" in done.stderr
