@@ -235,7 +235,7 @@ EXPECTED: dict[str, Expected] = {
     "path-absolute-unix": Expected("taken", check=_poses(12)),
     "path-other-folder": Expected("taken", check=_poses(12)),
     "colmap-no-points3d": Expected("taken", check=_poses(12)),
-    "colmap-one-line": Expected("either", "12 poses|images.txt"),
+    "colmap-one-line": Expected("taken", check=_poses(12)),
     "colmap-dense-0": Expected("taken", check=_poses(12)),
     "colmap-sparse-flat": Expected("taken", check=_poses(12)),
     "colmap-3dgs-input": Expected("taken", check=_poses(12)),
