@@ -58,7 +58,7 @@ def with_code(text: str) -> str:
 
 # Edit a file of the project, and these are made anew. `clip.zarr` and `dino.zarr` are the stores: a
 # stage that runs with one that is still good has nothing to extract.
-SEES = {"poses", "reconstruct", "lift", "distill", "evaluate", "render"}
+SEES = {"poses", "reconstruct", "lift", "distill", "evaluate", "render", "report"}
 RENDERS = SEES - {"poses"}
 EXTRACTS = {"clip_features", "clip.zarr", "dino_features", "dino.zarr"}
 ROOTS = {
@@ -88,7 +88,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("decoding of photos", "ovs3d/scene/dataset.py", with_code, SEES | EXTRACTS),
     ("a camera model", "ovs3d/scene/cameras.py", replace("k1", "k_1"), SEES),
     ("the renderer", "ovs3d/field/render.py", with_code, RENDERS),
-    ("a score", "ovs3d/evaluation/metrics.py", with_code, {"evaluate"}),
+    ("a score", "ovs3d/evaluation/metrics.py", with_code, {"evaluate", "report"}),
     ("the table of scenes", "ovs3d/evaluation/summary.py", with_code, {"summarize"}),
     (
         "a parameter of DINO",
@@ -107,9 +107,9 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
         "a colour",
         "ovs3d/evaluation/drawing.py",
         replace("(20, 20, 20)", "(0, 0, 9)"),
-        {"evaluate", "render"},
+        {"evaluate", "render", "report"},
     ),
-    ("a figure", "ovs3d/evaluation/figures.py", with_code, {"evaluate", "render"}),
+    ("a figure", "ovs3d/evaluation/figures.py", with_code, {"evaluate", "render", "report"}),
     ("DINO's picture", "ovs3d/features/pictures.py", with_code, {"dino_features"}),
     ("the progress bar", "ovs3d/progress.py", with_code, set()),
     (
