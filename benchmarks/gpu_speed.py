@@ -17,7 +17,7 @@ from ovs3d.device import make_generator
 from ovs3d.features.extract_clip import extract_clip
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.train import Trainer
-from ovs3d.scene.cameras import pixel_centres
+from ovs3d.space.cameras import pixel_centres
 
 MOST_OVER_ENCODER = 1.15
 """Seconds of an extraction over those of the encoder alone."""

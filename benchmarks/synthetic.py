@@ -19,9 +19,9 @@ from ovs3d.distill.train import Distiller
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice, windows
 from ovs3d.field.model import Field, FieldConfig
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.fit_space import choose_space
 from ovs3d.sections import Shading
+from ovs3d.space.cameras import Cameras, pixel_centres
+from ovs3d.space.fit_space import choose_space
 from ovs3d.spill import Spill
 
 _EMPTY, _SOLID = -12.0, 17.0

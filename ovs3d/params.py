@@ -18,8 +18,8 @@ from ovs3d.exports.params import RenderParams
 from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.dino_params import DinoFeaturesParams
 from ovs3d.language.params import LiftParams
+from ovs3d.poses.params import PosesParams
 from ovs3d.reconstruct.params import ReconstructParams
-from ovs3d.scene.params import PosesParams
 from ovs3d.sections import Device, PositiveFloat, Section, Split, override
 
 Views = tuple[Annotated[int, Field(ge=0)], ...]

@@ -8,10 +8,10 @@ from ovs3d.features.clip import load_clip
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
 from ovs3d.params import SceneParams
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.labels import label_names, read_labels
-from ovs3d.scene.views import split_views
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.labels import label_names, read_labels
+from ovs3d.photos.views import split_views
+from ovs3d.space.cameras import load_cameras
 from ovs3d.spill import Spill
 
 

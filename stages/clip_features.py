@@ -7,9 +7,9 @@ from ovs3d.device import keep_freed_memory, resolve_device
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract_clip import extract_clip
 from ovs3d.params import SceneParams
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.views import split_views
 from ovs3d.progress import summary_table
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.views import split_views
 from stages._run import run
 
 STORE = "clip.zarr"

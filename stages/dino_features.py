@@ -9,8 +9,8 @@ from ovs3d.features.extract_dino import extract_dino
 from ovs3d.features.pictures import save_token_picture
 from ovs3d.features.token_store import TokenStore
 from ovs3d.params import SceneParams
+from ovs3d.photos.dataset import open_photos
 from ovs3d.progress import summary_table
-from ovs3d.scene.dataset import open_photos
 from stages._run import run
 
 STORE = "dino.zarr"

@@ -8,11 +8,11 @@ from ovs3d.distill.model import load_segmentation
 from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.params import SceneParams
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.masks import read_masks
+from ovs3d.photos.views import split_views
 from ovs3d.progress import summary_table
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.masks import read_masks
-from ovs3d.scene.views import split_views
+from ovs3d.space.cameras import load_cameras
 from stages._run import run
 
 

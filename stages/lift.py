@@ -13,11 +13,11 @@ from ovs3d.language.lift import Lifter, LiftInputs
 from ovs3d.language.store import NAME
 from ovs3d.language.volume import save_volume
 from ovs3d.params import SceneParams
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.views import split_views
 from ovs3d.progress import summary_table
 from ovs3d.resume import Checkpoint
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.views import split_views
+from ovs3d.space.cameras import load_cameras
 from stages._run import run
 
 _CODE = code_of(__file__)

@@ -5,9 +5,9 @@ import sys
 
 from ovs3d.device import resolve_device
 from ovs3d.params import SceneParams
+from ovs3d.photos.dataset import open_photos
+from ovs3d.poses.sfm import reconstruct_poses
 from ovs3d.progress import summary_table
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.sfm import reconstruct_poses
 from stages._run import run
 
 

@@ -9,13 +9,13 @@ from ovs3d.field.checkpoint import save_field
 from ovs3d.files import digest, write_csv, write_json
 from ovs3d.identity import code_of
 from ovs3d.params import SceneParams
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.views import split_views
 from ovs3d.progress import summary_table
 from ovs3d.reconstruct.train import train_field
 from ovs3d.resume import Checkpoint
-from ovs3d.scene.bounds import bounded_by
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.views import split_views
+from ovs3d.space.bounds import bounded_by
+from ovs3d.space.cameras import load_cameras
 from stages._run import run
 
 _CODE = code_of(__file__)

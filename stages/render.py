@@ -8,7 +8,7 @@ from ovs3d.distill.model import load_segmentation
 from ovs3d.exports.renderings import export_scene
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
-from ovs3d.scene.cameras import load_cameras
+from ovs3d.space.cameras import load_cameras
 from stages._run import run
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ovs3d.scene.labels import label_names, read_labels
+from ovs3d.photos.labels import label_names, read_labels
 from studies.scenes import Scene
 from studies.words import rephrase
 from tools.scenes.recipe import shoot

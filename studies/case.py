@@ -18,7 +18,7 @@ from ovs3d.features.clip import load_clip
 from ovs3d.field.checkpoint import load_field
 from ovs3d.field.model import Field
 from ovs3d.params import SceneParams
-from ovs3d.scene.labels import named
+from ovs3d.photos.labels import named
 from studies.scenes import Scene
 
 LabelMaps = Mapping[int, NDArray[np.uint8]]

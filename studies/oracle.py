@@ -13,8 +13,8 @@ from torch.nn.functional import normalize, one_hot, pad
 from ovs3d.distill.bank import DistillInputs
 from ovs3d.evaluation.segment import shrink_labels
 from ovs3d.files import atomic_path
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.given_poses import FOLDER, Lens, build_model, proper_pose
+from ovs3d.photos.dataset import open_photos
+from ovs3d.poses.given_poses import FOLDER, Lens, build_model, proper_pose
 from studies.case import Case
 from studies.products import digests, key_of, locked
 from studies.scenes import Scene

@@ -18,7 +18,7 @@ from typing import Any
 from ovs3d.files import digest
 from ovs3d.identity import ROOT, code_of
 from ovs3d.params import SceneParams
-from ovs3d.scene.given_poses import FOLDER as GIVEN_POSES
+from ovs3d.poses.given_poses import FOLDER as GIVEN_POSES
 from studies.scenes import Scene
 
 _KEY_DIGITS = 12

@@ -19,11 +19,11 @@ from ovs3d.field.checkpoint import load_field
 from ovs3d.files import atomic_path, write_json
 from ovs3d.language.views import PointView, point_view
 from ovs3d.language.volume import Finding, LanguageVolume
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.labels import label_names, read_labels
+from ovs3d.photos.masks import read_masks, unpack_masks
 from ovs3d.progress import plain_console
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.labels import label_names, read_labels
-from ovs3d.scene.masks import read_masks, unpack_masks
+from ovs3d.space.cameras import load_cameras
 from studies.asked import GROUPS, PRESENT, questions
 from studies.page import table
 from studies.products import Products

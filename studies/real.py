@@ -8,7 +8,7 @@ from ovs3d.apps.new_scene import make_scene, scene_overrides
 from ovs3d.errors import SceneError
 from ovs3d.files import atomic_path
 from ovs3d.params import load_preset
-from ovs3d.scene.dataset import open_photos
+from ovs3d.photos.dataset import open_photos
 from stages._run import PARAMS_FILE
 from studies.products import digests, key_of, locked
 from studies.scenes import Scene, masked_views

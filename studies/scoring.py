@@ -6,7 +6,7 @@ import numpy as np
 
 from ovs3d.evaluation.metrics import accuracy, confusion_matrix, iou_by_label, iou_per_class, miou
 from ovs3d.evaluation.segment import shrink_labels, top_labels
-from ovs3d.scene.masks import read_masks, unpack_masks
+from ovs3d.photos.masks import read_masks, unpack_masks
 from studies.case import Case, LabelMaps
 
 _DIGITS = 6

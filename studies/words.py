@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ovs3d.files import atomic_path
-from ovs3d.scene.labels import Label, label_names, named, read_labels, write_labels
+from ovs3d.photos.labels import Label, label_names, named, read_labels, write_labels
 from studies.products import key_of, locked
 from studies.scenes import Scene
 from tools.scenes.vocabulary import BACKGROUNDS, COLORS, KINDS, PATTERNS

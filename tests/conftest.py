@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.closure import ROOT
+from tests.intake.formats import Truth, make_truth
+from tests.intake.importing import VIEWS
 from tests.project import copy_project, run
 from tests.synthetic import SyntheticScene, make_scene, write_scene
 
@@ -41,3 +43,16 @@ def built_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, "dvc", "init", "--quiet", "--no-scm")
     run(folder, "dvc", "repro")
     return folder
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+    """A world that the formats of other tools are written from."""
+    return make_truth(make_scene(VIEWS, 160, 120), tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def bent(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+    """Every photo with its own focal length, all distorted."""
+    scene = make_scene(VIEWS, 160, 120, distortion=0.08, zoom=0.1)
+    return make_truth(scene, tmp_path_factory.mktemp("bent"))

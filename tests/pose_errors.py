@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ovs3d.scene.normalise import Similarity
+from ovs3d.space.normalise import Similarity
 
 Array = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 """A small textured world with known cameras, photos, masks and depths, drawn by ray casting.
 
 Three turned boxes stand on a floor before a wall; the cameras sweep past them, forward-facing, in
-the unit scene (see `ovs3d.scene.cameras`). Solid noise gives every surface enough texture for SIFT.
+the unit scene (see `ovs3d.space.cameras`). Solid noise gives every surface enough texture for SIFT.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from ovs3d.scene.cameras import Cameras, pixel_centres
+from ovs3d.space.cameras import Cameras, pixel_centres
 
 LABELS = ("red box", "green box", "blue box", "floor", "wall")
 """In the order of the label indices."""

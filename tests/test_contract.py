@@ -26,9 +26,9 @@ SHARED = {"seed", "device", "split", *(f"scenes.${{key}}.{name}" for name in HEL
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
     ("errors", "files", "device", "progress", "identity", "sections", "resume", "spill"),
-    ("scene",),
-    ("field",),
-    ("reconstruct", "features"),
+    ("photos", "space"),
+    ("field", "poses"),
+    ("reconstruct", "features", "intake"),
     ("evaluation", "distill", "language"),
     # Files to take away; commands, stages and whatever shows a scene write them.
     ("exports",),

@@ -11,8 +11,8 @@ import yaml
 
 from ovs3d.apps.cli import main
 from tests.closure import ROOT
+from tests.intake.formats import WRITERS, Truth, make_truth
 from tests.project import SMALLER
-from tests.scene.formats import WRITERS, Truth, make_truth
 from tests.synthetic import LABELS, make_scene, write_masks
 
 TEST_VIEWS = (2, 6)

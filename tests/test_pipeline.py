@@ -95,7 +95,7 @@ def test_an_edit_to_a_loss_never_extracts_features_again(project: Path) -> None:
 
 
 def test_words_and_bars_make_nothing_anew(project: Path) -> None:
-    for name in ("scene/dataset.py", "field/vm.py", "reconstruct/train.py", "progress.py"):
+    for name in ("photos/dataset.py", "field/vm.py", "reconstruct/train.py", "progress.py"):
         file = project / "ovs3d" / name
         text = file.read_text().replace('progress("', 'progress("my ')
         assert '"""' in text

@@ -90,7 +90,7 @@ def test_other_code_than_dvc_compared_is_refused(
     assert code.main(["demo", "data/code/demo"]) == 0
     assert poses() == 0
     written = tmp_path / "data/code/demo/poses.txt"
-    written.write_text(written.read_text().replace("ovs3d/scene/cameras.py", "ovs3d/scene/old.py"))
+    written.write_text(written.read_text().replace("ovs3d/space/cameras.py", "ovs3d/space/old.py"))
     assert poses() == 2
     assert calls == ["poses"]
     message = capsys.readouterr().err

@@ -14,8 +14,8 @@ from ovs3d.field.checkpoint import load_field, save_field
 from ovs3d.field.render import render_rays
 from ovs3d.reconstruct.rays import load_rays
 from ovs3d.reconstruct.train import Trainer
-from ovs3d.scene.cameras import pixel_centres
-from ovs3d.scene.fit_space import choose_space
+from ovs3d.space.cameras import pixel_centres
+from ovs3d.space.fit_space import choose_space
 from tests.devices import elsewhere, watched_waits
 from tests.distill.params import distill_params, relevancy_params
 from tests.features.stores import VIEWS

@@ -13,8 +13,8 @@ from ovs3d.distill.bank import DistillInputs
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
 from ovs3d.field.model import Field
+from ovs3d.photos.dataset import Photos, open_photos
 from ovs3d.reconstruct.train import train_field
-from ovs3d.scene.dataset import Photos, open_photos
 from ovs3d.spill import Spill
 from tests.features.stores import DIM, TOKENS, VIEWS, make_store
 from tests.reconstruct.test_train import small_params

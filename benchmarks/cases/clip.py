@@ -21,7 +21,7 @@ from ovs3d.features.extract_clip import extract_clip, scene_windows
 from ovs3d.features.store import FeatureStore
 from ovs3d.files import digest
 from ovs3d.params import load_scene_params
-from ovs3d.scene.dataset import Photos, load_photo, open_photos
+from ovs3d.photos.dataset import Photos, load_photo, open_photos
 
 SEED = 0
 IMAGES = Path("data/raw/demo/images")

@@ -13,7 +13,7 @@ from ovs3d.features.extract_clip import extract_clip
 from ovs3d.features.extract_dino import extract_dino
 from ovs3d.features.windows import lattice
 from ovs3d.params import load_scene_params
-from ovs3d.scene.dataset import Photos, open_photos
+from ovs3d.photos.dataset import Photos, open_photos
 
 _SMALL, _LARGE = (96, 72), (320, 240)
 _DIVISORS = (5.0, 7.0, 10.0)

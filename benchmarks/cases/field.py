@@ -13,7 +13,7 @@ from benchmarks.naive.tensorf import COLOR_RANKS, Volume
 from ovs3d.field.render import composite, sample_weights
 from ovs3d.field.vm import VmVolume
 from ovs3d.reconstruct.losses import distortion
-from ovs3d.scene.space import Grid
+from ovs3d.space.space import Grid
 
 _POINTS, _GRID = 100_000, (128, 128, 128)
 _RAYS, _SAMPLES = 1024, 128

@@ -35,8 +35,8 @@ from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
 from ovs3d.features.windows import windows
 from ovs3d.field.model import Field
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import Photos
+from ovs3d.photos.dataset import Photos
+from ovs3d.space.cameras import Cameras
 from ovs3d.spill import Spill
 
 SIZES = Sizes(photo=(1600, 1200), views=100, dim=512, token_dim=384, clip_downscale=CLIP_DOWNSCALE)

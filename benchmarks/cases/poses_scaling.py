@@ -10,8 +10,8 @@ from benchmarks.harness import Sample, timed
 from benchmarks.scaling import Curve
 from ovs3d.device import resolve_device
 from ovs3d.params import load_scene_params
-from ovs3d.scene.dataset import Photos
-from ovs3d.scene.sfm import reconstruct_poses
+from ovs3d.photos.dataset import Photos
+from ovs3d.poses.sfm import reconstruct_poses
 
 _SIZE = (320, 240)
 _STEP = 96.0

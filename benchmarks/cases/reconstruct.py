@@ -20,15 +20,15 @@ from benchmarks.naive.tensorf import Schedule, Tensorf
 from ovs3d.evaluation.quality import psnr
 from ovs3d.field.render import render_rays
 from ovs3d.params import load_scene_params
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.views import split_views
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
 from ovs3d.reconstruct.train import fit
-from ovs3d.scene.bounds import bounded_by
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.fit_space import choose_space
-from ovs3d.scene.space import Space
-from ovs3d.scene.views import split_views
+from ovs3d.space.bounds import bounded_by
+from ovs3d.space.cameras import load_cameras
+from ovs3d.space.fit_space import choose_space
+from ovs3d.space.space import Space
 
 NAIVE_ITERATIONS, OURS_ITERATIONS = 400, 240
 # Of 25,000 iterations, by the authors' configuration for forward-facing scenes.

@@ -10,7 +10,7 @@ from ovs3d.params import load_scene_params
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import RayPool
 from ovs3d.reconstruct.train import fit
-from ovs3d.scene.space import Space
+from ovs3d.space.space import Space
 
 _PIXELS = 320 * 240
 _VIEWS = 25

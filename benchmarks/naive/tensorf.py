@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ovs3d.scene.space import Grid, Space
+from ovs3d.space.space import Grid, Space
 
 _PLANE_AXES = ((0, 1), (0, 2), (1, 2))
 _LINE_AXES = (2, 1, 0)

@@ -9,8 +9,8 @@ from ovs3d.apps.label_findings import check_labels
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError
 from ovs3d.params import SceneParams, load_preset, load_scene_params
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.given_poses import FOLDER
+from ovs3d.photos.dataset import open_photos
+from ovs3d.poses.given_poses import FOLDER
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,8 +20,8 @@ from ovs3d.features.extract_clip import views_with_features
 from ovs3d.features.windows import lattice
 from ovs3d.field.vm import VmVolume
 from ovs3d.params import Preset
-from ovs3d.scene.pairs import EXHAUSTIVE_UP_TO, SEQUENTIAL_OVERLAP, SIMILAR
-from ovs3d.scene.params import PosesParams
+from ovs3d.poses.pairs import EXHAUSTIVE_UP_TO, SEQUENTIAL_OVERLAP, SIMILAR
+from ovs3d.poses.params import PosesParams
 
 _FLOAT = 4
 _START_BYTES = 450e6

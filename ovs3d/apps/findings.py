@@ -19,13 +19,13 @@ from ovs3d.features.available import clip_weights, dino_weights
 from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.windows import lattice
 from ovs3d.params import Preset, SceneParams
+from ovs3d.photos.dataset import Photos, open_photos
+from ovs3d.photos.labels import label_names, read_labels
+from ovs3d.photos.masks import read_masks
+from ovs3d.photos.sharpness import Look, look_at_photo
+from ovs3d.photos.views import split_views
+from ovs3d.poses.given_poses import name_some, read_given
 from ovs3d.progress import progress
-from ovs3d.scene.dataset import Photos, open_photos
-from ovs3d.scene.given_poses import name_some, read_given
-from ovs3d.scene.labels import label_names, read_labels
-from ovs3d.scene.masks import read_masks
-from ovs3d.scene.sharpness import Look, look_at_photo
-from ovs3d.scene.views import split_views
 
 _FEW_PHOTOS = 15
 _MANY_PHOTOS = 200

@@ -7,7 +7,7 @@ from ovs3d.apps.findings import Finding, Findings
 from ovs3d.features.clip import make_tokenizer
 from ovs3d.features.prompts import make_prompts, too_long
 from ovs3d.params import Preset
-from ovs3d.scene.labels import Label, read_labels
+from ovs3d.photos.labels import Label, read_labels
 
 
 def check_labels(segmentations: Path, params: Preset) -> Findings:

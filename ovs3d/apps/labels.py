@@ -19,9 +19,9 @@ from ovs3d.evaluation.figures import scale_names
 from ovs3d.features.clip import load_clip
 from ovs3d.features.store import FeatureStore
 from ovs3d.params import load_scene_params
+from ovs3d.photos.dataset import Photos, load_photo, open_photos
+from ovs3d.photos.labels import Label, label_names, labels_of_option, read_labels
 from ovs3d.progress import plain_console
-from ovs3d.scene.dataset import Photos, load_photo, open_photos
-from ovs3d.scene.labels import Label, label_names, labels_of_option, read_labels
 
 _VIEWS = 2
 """Views that are looked at if none are chosen."""

@@ -22,17 +22,17 @@ from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError, SceneError, WeightsError
 from ovs3d.files import atomic_path
+from ovs3d.intake.bring import Plan, bring_masks, bring_photos, plan_photos
+from ovs3d.intake.importers import FORMATS, LABELS_FILE, Source, open_source
+from ovs3d.intake.photo_files import dead_links, describe_others, list_photos
+from ovs3d.intake.video import extract_frames
 from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, scene_names
+from ovs3d.photos.dataset import Photos, has_alpha, open_photos
+from ovs3d.photos.labels import Label, label_names, labels_of_option, read_labels, write_labels
+from ovs3d.photos.masks import read_masks
+from ovs3d.photos.views import split_views
+from ovs3d.poses.given_poses import FOLDER, GivenPoses, enlarge, name_some, write_format
 from ovs3d.progress import summary_table
-from ovs3d.scene.bring import Plan, bring_masks, bring_photos, plan_photos
-from ovs3d.scene.dataset import Photos, has_alpha, open_photos
-from ovs3d.scene.given_poses import FOLDER, GivenPoses, enlarge, name_some, write_format
-from ovs3d.scene.importers import FORMATS, LABELS_FILE, Source, open_source
-from ovs3d.scene.intake import dead_links, describe_others, list_photos
-from ovs3d.scene.labels import Label, label_names, labels_of_option, read_labels, write_labels
-from ovs3d.scene.masks import read_masks
-from ovs3d.scene.video import extract_frames
-from ovs3d.scene.views import split_views
 
 
 @dataclass(frozen=True)

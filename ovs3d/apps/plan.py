@@ -14,9 +14,9 @@ from ovs3d.apps.costs import Costs, SceneShape, scene_costs
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.device import resolve_device
 from ovs3d.params import load_scene_params
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.labels import read_labels
 from ovs3d.progress import plain_console
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.labels import read_labels
 
 _GIGA, _MEGA = 1e9, 1e6
 _HOUR, _MINUTE = 3600, 60

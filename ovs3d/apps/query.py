@@ -25,7 +25,7 @@ from ovs3d.language.volume import Finding, LanguageVolume
 from ovs3d.language.words import clean, shorten
 from ovs3d.params import SceneParams, load_scene_params
 from ovs3d.progress import plain_console
-from ovs3d.scene.cameras import Cameras, load_cameras
+from ovs3d.space.cameras import Cameras, load_cameras
 
 _NAME_LENGTH = 40
 """Characters of a file's name that come from the text."""

@@ -25,7 +25,7 @@ from ovs3d.language.views import point_view
 from ovs3d.language.volume import LanguageVolume
 from ovs3d.params import load_scene_params
 from ovs3d.progress import progress, summary_table
-from ovs3d.scene.cameras import Cameras
+from ovs3d.space.cameras import Cameras
 
 _VIDEO = ".mp4"
 

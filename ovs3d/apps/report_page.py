@@ -27,10 +27,10 @@ from ovs3d.evaluation.segment import Segmenter, segment_view, shrink_labels, top
 from ovs3d.exports.html import curves, figure, picture, slider, table
 from ovs3d.files import atomic_path
 from ovs3d.params import SceneParams
+from ovs3d.photos.dataset import NO_LABEL, Photos, load_photo, open_photos
+from ovs3d.photos.masks import read_masks, unpack_masks
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras, load_cameras
-from ovs3d.scene.dataset import NO_LABEL, Photos, load_photo, open_photos
-from ovs3d.scene.masks import read_masks, unpack_masks
+from ovs3d.space.cameras import Cameras, load_cameras
 
 _STAGES = ("poses", "clip_features", "dino_features", "reconstruct", "distill", "evaluate")
 _PACKAGES = ("ovs3d", "torch", "open_clip_torch", "timm", "pycolmap", "numpy", "zarr")

@@ -7,7 +7,7 @@ from ovs3d.device import resolve_device
 from ovs3d.distill.model import load_segmentation
 from ovs3d.exports.write import SegmentedScene
 from ovs3d.params import SceneParams
-from ovs3d.scene.cameras import load_cameras
+from ovs3d.space.cameras import load_cameras
 
 
 def open_segmented(name: str, params: SceneParams) -> SegmentedScene:

@@ -17,9 +17,9 @@ from ovs3d.field.checkpoint import FIELD_KIND, load_tensors
 from ovs3d.language.store import NAME as LANGUAGE
 from ovs3d.language.store import read_arrays
 from ovs3d.params import Preset, scene_names
+from ovs3d.poses.given_poses import name_some
 from ovs3d.progress import plain_console, progress
-from ovs3d.scene.cameras import load_cameras
-from ovs3d.scene.given_poses import name_some
+from ovs3d.space.cameras import load_cameras
 
 _READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "poses": ("cameras.json", load_cameras),

@@ -28,9 +28,9 @@ from ovs3d.features.token_store import TokenStore
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, composite, march
+from ovs3d.photos.dataset import Photos, load_photo, load_seen, usable_pixels
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo, load_seen, usable_pixels
+from ovs3d.space.cameras import Cameras, pixel_centres
 from ovs3d.spill import Drawn, Row, Spill, take
 
 _SPREAD_PIXELS = 1 << 12

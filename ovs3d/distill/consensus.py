@@ -12,7 +12,7 @@ from torch import Tensor
 from ovs3d.device import chunk_size
 from ovs3d.field.render import RaySamples, composite
 from ovs3d.field.voxels import coarsen, voxels
-from ovs3d.scene.space import Grid
+from ovs3d.space.space import Grid
 from ovs3d.spill import take
 
 _RAYS_PER_CHUNK, _BYTES_PER_RAY = 1 << 13, 1 << 14

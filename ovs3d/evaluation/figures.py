@@ -36,7 +36,7 @@ from ovs3d.evaluation.palette import (
     label_colors,
     viridis,
 )
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 
 _OVERLAY_OPACITY = 0.65
 _DIMMED = 0.35

@@ -7,9 +7,9 @@ import numpy as np
 from ovs3d.evaluation.quality import psnr, ssim
 from ovs3d.field.model import Field
 from ovs3d.field.render import render_rays
+from ovs3d.photos.dataset import Photos, load_photo, load_seen
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo, load_seen
+from ovs3d.space.cameras import Cameras, pixel_centres
 
 _DIGITS = 4
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovs3d.evaluation.palette import UNLABELLED
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 
 _PLOT_ROWS = 1000
 

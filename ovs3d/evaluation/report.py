@@ -38,10 +38,10 @@ from ovs3d.evaluation.segment import (
     top_labels,
 )
 from ovs3d.files import atomic_path, write_json
+from ovs3d.photos.dataset import Photos, load_photo, load_seen
+from ovs3d.photos.masks import unpack_masks
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import Photos, load_photo, load_seen
-from ovs3d.scene.masks import unpack_masks
+from ovs3d.space.cameras import Cameras
 
 _DIGITS = 6
 

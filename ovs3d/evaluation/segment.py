@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
+from ovs3d.space.cameras import Cameras, pixel_centres
 
 MIN_OPACITY = 0.5
 """Rays of less opacity have no label and end in no point.

@@ -11,13 +11,13 @@ import torch
 
 from ovs3d.errors import PosesError
 from ovs3d.exports.coordinates import Frame, inverse
-from ovs3d.scene.cameras import Cameras, from_colmap_camera
-from ovs3d.scene.given_poses import proper_pose, read_model
-from ovs3d.scene.normalise import Array, focus
+from ovs3d.poses.given_poses import proper_pose, read_model
+from ovs3d.space.cameras import Cameras, from_colmap_camera
+from ovs3d.space.normalise import Array, focus
 
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 _DOWN = np.array([0.0, 1.0, 0.0])
-"""Of the unit scene, see `ovs3d.scene.cameras`."""
+"""Of the unit scene, see `ovs3d.space.cameras`."""
 
 
 def orbit(cameras: Cameras, frames: int) -> Cameras:

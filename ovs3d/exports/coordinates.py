@@ -9,15 +9,15 @@ import numpy as np
 
 from ovs3d.errors import PosesError, SceneError, did_you_mean
 from ovs3d.exports.point_cloud import UNIT_FRAME
-from ovs3d.scene.given_poses import FOLDER
-from ovs3d.scene.normalise import TRANSFORM_FILE, Array, Similarity
+from ovs3d.poses.given_poses import FOLDER
+from ovs3d.space.normalise import TRANSFORM_FILE, Array, Similarity
 
 FRAMES = ("unit", "colmap", "original")
 """`original` is that of the poses which the scene came with; COLMAP's model of them keeps it."""
 
 _UNIT = Similarity(1.0, np.eye(3), np.zeros(3))
 _UP = np.array([0.0, -1.0, 0.0])
-"""Of the unit scene, see `ovs3d.scene.cameras`."""
+"""Of the unit scene, see `ovs3d.space.cameras`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from ovs3d.files import atomic_path
-from ovs3d.scene.cameras import Cameras
+from ovs3d.space.cameras import Cameras
 
 _REACH = 0.8
 """Radius of the loop relative to how far the cameras reach; nearer in they see better."""

@@ -15,8 +15,8 @@ from ovs3d.evaluation.segment import MIN_OPACITY, SegmentedView
 from ovs3d.exports.objects import SceneObject
 from ovs3d.exports.surface import Seen
 from ovs3d.files import atomic_path
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
+from ovs3d.space.cameras import Cameras, pixel_centres
 
 
 def write_soft_masks(path: Path, masks: NDArray[np.float32], labels: Sequence[str]) -> None:

@@ -16,8 +16,8 @@ from ovs3d.evaluation.segment import MIN_OPACITY, Segmenter
 from ovs3d.exports.confidence import probabilities, spread_of
 from ovs3d.files import atomic_path
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.normalise import Similarity
+from ovs3d.space.cameras import Cameras
+from ovs3d.space.normalise import Similarity
 
 UNIT_FRAME = ("coordinates of the unit scene (stage poses): x right, y down, z forward",)
 """What a point cloud says about points that were not moved."""

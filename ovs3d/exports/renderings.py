@@ -17,7 +17,7 @@ from ovs3d.exports.params import RenderParams
 from ovs3d.exports.point_cloud import UNIT_FRAME, sample_points, write_point_cloud
 from ovs3d.exports.stills import Look, picture
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras
+from ovs3d.space.cameras import Cameras
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from skimage.measure import marching_cubes
 
 from ovs3d.evaluation.segment import SegmentedView
 from ovs3d.exports.confidence import probabilities
+from ovs3d.photos.dataset import NO_LABEL
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import NO_LABEL
-from ovs3d.scene.normalise import Similarity
+from ovs3d.space.cameras import Cameras
+from ovs3d.space.normalise import Similarity
 
 _NODES = 160**3
 """Of the grid: objects that fill a tenth of the scene's width are some 20 voxels wide."""

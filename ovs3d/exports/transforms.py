@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ovs3d.exports.coordinates import Frame
-from ovs3d.scene.cameras import Cameras
+from ovs3d.space.cameras import Cameras
 
 _OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0])
 

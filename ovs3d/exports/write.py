@@ -29,9 +29,9 @@ from ovs3d.exports.surface import Seen, fuse
 from ovs3d.exports.target import make_folder
 from ovs3d.exports.transforms import transforms
 from ovs3d.files import atomic_path, write_json
+from ovs3d.photos.dataset import NO_LABEL
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.space.cameras import Cameras
 
 MANIFEST = "export.json"
 _FORMAT = "ovs3d-export-1"

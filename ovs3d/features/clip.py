@@ -30,7 +30,7 @@ from ovs3d.features.weights import (
     read_json,
     tagged_file,
 )
-from ovs3d.scene.labels import Label
+from ovs3d.photos.labels import Label
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Names of open_clip's weights files in a Hugging Face repository."""

@@ -25,8 +25,8 @@ from ovs3d.errors import ClusterError, Ovs3dError, StoreError, one_line
 from ovs3d.features.extract import Extraction, Filled, Work, fill
 from ovs3d.features.view_store import ViewStore
 from ovs3d.features.weights import tagged_file
+from ovs3d.photos.dataset import Photos
 from ovs3d.progress import progress
-from ovs3d.scene.dataset import Photos
 from ovs3d.sections import Device
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from ovs3d.device import encoder_workers
 from ovs3d.errors import ParamsError
 from ovs3d.features.params import EncoderParams
 from ovs3d.features.view_store import ViewStore
+from ovs3d.photos.dataset import Photos
 from ovs3d.progress import progress
-from ovs3d.scene.dataset import Photos
 
 _FLOAT32_BYTES = 4
 Part = Callable[[], Tensor]

@@ -27,8 +27,8 @@ from ovs3d.features.extract import (
 from ovs3d.features.token_store import TokenStore
 from ovs3d.files import digest
 from ovs3d.identity import code_digest
-from ovs3d.scene import dataset
-from ovs3d.scene.dataset import Photos
+from ovs3d.photos import dataset
+from ovs3d.photos.dataset import Photos
 
 _CODE = code_digest(__file__)
 

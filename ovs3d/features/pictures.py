@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ovs3d.features.token_store import TokenStore
 from ovs3d.files import atomic_path
-from ovs3d.scene.dataset import Photos, load_photo
+from ovs3d.photos.dataset import Photos, load_photo
 
 _TAIL = 0.02
 """Share of the tokens beyond either end of a colour channel."""

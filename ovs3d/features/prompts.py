@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ovs3d.errors import ParamsError, SceneError
-from ovs3d.scene.labels import Label
+from ovs3d.photos.labels import Label
 
 _PLACEHOLDER = "{}"
 

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from ovs3d.field.occupancy import occupied_voxels
 from ovs3d.field.vm import VmVolume, trilinear
-from ovs3d.scene.space import Grid, Space
 from ovs3d.sections import Shading
+from ovs3d.space.space import Grid, Space
 
 DENSITY_SHIFT = -3.0
 """Added before softplus: a new field is a fog that lets about a tenth of the light through.

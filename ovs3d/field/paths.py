@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovs3d.device import constant
-from ovs3d.scene.contraction import contraction
-from ovs3d.scene.space import Grid, Space
+from ovs3d.space.contraction import contraction
+from ovs3d.space.space import Grid, Space
 
 _TINY = 1e-6
 # Points of a curved path between which its length is measured.

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from ovs3d.device import where_set
-from ovs3d.scene.space import Grid
+from ovs3d.space.space import Grid
 
 AXES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))
 """Per component: first and second axis of the plane, axis of the line (0 is x)."""

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ovs3d.scene.space import Grid
+from ovs3d.space.space import Grid
 
 _MOST_VOXELS = 1 << 24
 """256^3; for finer grids, voxels of the field are put together."""

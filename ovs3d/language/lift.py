@@ -18,10 +18,10 @@ from ovs3d.field.render import RaySamples, march
 from ovs3d.language.codes import Codes, choose_basis, encode
 from ovs3d.language.params import LiftParams
 from ovs3d.language.surface import LIGHT, Surface, empty_surface, limited, see
+from ovs3d.photos.dataset import Photos, usable_pixels
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, usable_pixels
+from ovs3d.space.cameras import Cameras, pixel_centres
 
 _LEAST_RAYS = 2
 """Voxels that fewer rays end in are no surface."""

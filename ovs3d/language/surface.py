@@ -9,9 +9,9 @@ from torch.nn import functional
 from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, march
 from ovs3d.field.voxels import coarsen, voxels
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo, load_seen
-from ovs3d.scene.space import Grid
+from ovs3d.photos.dataset import Photos, load_photo, load_seen
+from ovs3d.space.cameras import Cameras, pixel_centres
+from ovs3d.space.space import Grid
 
 MIN_OPACITY = 0.5
 """Rays of less opacity end nowhere: more likely than not they met nothing."""

@@ -9,7 +9,7 @@ from ovs3d.field.model import Field
 from ovs3d.field.render import composite, march, shade
 from ovs3d.language.surface import LIGHT, MIN_OPACITY
 from ovs3d.language.volume import LanguageVolume
-from ovs3d.scene.cameras import Cameras, pixel_centres
+from ovs3d.space.cameras import Cameras, pixel_centres
 
 _TINY = 1e-6
 

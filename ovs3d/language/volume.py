@@ -20,7 +20,7 @@ from ovs3d.language.presence import FOUND, MASK, Calibration, calibrate, peak
 from ovs3d.language.store import NAME, read_arrays, write_arrays
 from ovs3d.language.surface import find_voxels
 from ovs3d.language.words import clean, embed, read_nouns, strangeness
-from ovs3d.scene.space import Grid
+from ovs3d.space.space import Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class LanguageVolume:
     """Surface points of a field with language features, see `data/lift/<scene>`.
 
     Attributes:
-        points: float32 [N, 3], unit frame of the field (see `ovs3d.scene.cameras`).
+        points: float32 [N, 3], unit frame of the field (see `ovs3d.space.cameras`).
         normals: float32 [N, 3], unit vectors towards the cameras.
         colours: uint8 [N, 3], means of the photos.
         templates: prompts of queries, `{}` stands for the text.

@@ -9,7 +9,7 @@ from torch import Tensor
 from ovs3d.errors import ParamsError, QueryError
 from ovs3d.features.clip import ClipEncoder
 from ovs3d.features.prompts import too_long
-from ovs3d.scene.labels import named, plain_words
+from ovs3d.photos.labels import named, plain_words
 
 CARRIERS = ("the {}", "a photo of a {}")
 """Prompts that change nothing of what is meant."""

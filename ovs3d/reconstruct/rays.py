@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import Photos, load_photo, usable_pixels
+from ovs3d.photos.dataset import Photos, load_photo, usable_pixels
+from ovs3d.space.cameras import Cameras, pixel_centres
 
 
 @dataclass(frozen=True, eq=False)

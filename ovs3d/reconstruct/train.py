@@ -12,15 +12,15 @@ from ovs3d.errors import PosesError
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.field.paths import longest, make_paths
 from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
+from ovs3d.photos.dataset import Photos
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
 from ovs3d.resume import Checkpoint
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import Photos
-from ovs3d.scene.fit_space import choose_space
-from ovs3d.scene.space import Space
+from ovs3d.space.cameras import Cameras
+from ovs3d.space.fit_space import choose_space
+from ovs3d.space.space import Space
 
 LOG_EVERY = 50
 """Iterations per entry of the history."""

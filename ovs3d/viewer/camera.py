@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ovs3d.scene.cameras import Cameras
+from ovs3d.space.cameras import Cameras
 
 _SAME_PLACE = 1e-3
 """World units, and entries of the rotation: what a browser rounds away, and nobody sees."""
@@ -22,7 +22,7 @@ class Pinhole:
         width: pixels.
         height: pixels.
         focal: focal length in pixels.
-        world_from_camera: float32 [3, 4], axes as in `ovs3d.scene.cameras`.
+        world_from_camera: float32 [3, 4], axes as in `ovs3d.space.cameras`.
     """
 
     width: int

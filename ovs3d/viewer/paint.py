@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovs3d.evaluation.palette import blend, color_table, viridis
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 
 Layer = Literal["colours", "labels", "depth", "relevancy"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)

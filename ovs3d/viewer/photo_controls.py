@@ -5,7 +5,7 @@ import math
 import viser
 from viser.transforms import SO3
 
-from ovs3d.scene.dataset import load_photo
+from ovs3d.photos.dataset import load_photo
 from ovs3d.viewer.window import Window
 
 _THUMBNAIL = 96

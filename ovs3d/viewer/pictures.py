@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from ovs3d.evaluation.segment import MIN_OPACITY
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.dataset import NO_LABEL, load_photo
+from ovs3d.photos.dataset import NO_LABEL, load_photo
+from ovs3d.space.cameras import Cameras
 from ovs3d.viewer.camera import Pinhole
 from ovs3d.viewer.paint import Look, Pieces, paint, paint_depth
 from ovs3d.viewer.raster import Buffers, rasterise

@@ -20,8 +20,8 @@ from ovs3d.errors import Ovs3dError, StoreError, did_you_mean, one_line
 from ovs3d.field.checkpoint import load_field
 from ovs3d.files import digest
 from ovs3d.params import load_scene_params, scene_names
-from ovs3d.scene.cameras import Cameras, load_cameras
-from ovs3d.scene.dataset import Photos, open_photos
+from ovs3d.photos.dataset import Photos, open_photos
+from ovs3d.space.cameras import Cameras, load_cameras
 from ovs3d.viewer.paint import Layer, Pieces
 from ovs3d.viewer.splats import Splats, bake_all, keep, kept, preview
 from ovs3d.viewer.surface import Source

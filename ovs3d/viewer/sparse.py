@@ -7,8 +7,8 @@ import numpy as np
 import pycolmap
 
 from ovs3d.errors import PosesError, one_line
-from ovs3d.scene.cameras import Cameras
-from ovs3d.scene.normalise import COLMAP_FOLDER, TRANSFORM_FILE, Similarity
+from ovs3d.space.cameras import Cameras
+from ovs3d.space.normalise import COLMAP_FOLDER, TRANSFORM_FILE, Similarity
 from ovs3d.viewer.splats import Splats
 
 _PIXELS = 3.0

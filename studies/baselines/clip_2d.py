@@ -6,7 +6,7 @@ It sees the photo that it labels, which no other row does.
 import torch
 
 from ovs3d.distill.relevancy import normalise_relevancy
-from ovs3d.scene.cameras import pixel_centres
+from ovs3d.space.cameras import pixel_centres
 from studies.case import Case, LabelMaps
 
 

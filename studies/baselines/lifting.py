@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool3d
 
 from ovs3d.field.render import RaySamples, composite
 from ovs3d.field.voxels import voxels
-from ovs3d.scene.space import Grid
+from ovs3d.space.space import Grid
 from studies.baselines.training import ClipTargets, bake, best_labels, render_views
 from studies.case import Case, LabelMaps
 

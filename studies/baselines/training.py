@@ -17,9 +17,9 @@ from ovs3d.evaluation.segment import MIN_OPACITY
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.model import Field, make_linear
 from ovs3d.field.render import RaySamples, composite, march
+from ovs3d.photos.dataset import NO_LABEL
 from ovs3d.progress import progress
-from ovs3d.scene.cameras import pixel_centres
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.space.cameras import pixel_centres
 from studies.case import Case
 
 _LEAST_WEIGHT = 1e-4

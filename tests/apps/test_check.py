@@ -16,7 +16,7 @@ from ovs3d.apps import findings
 from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
 from tests.closure import ROOT
-from tests.scene.formats import make_truth, write_llff
+from tests.intake.formats import make_truth, write_llff
 from tests.synthetic import LABELS, SyntheticScene, make_scene
 
 

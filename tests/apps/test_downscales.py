@@ -9,7 +9,7 @@ from ovs3d.apps.downscales import fitting_downscales
 from ovs3d.apps.findings import check_downscales
 from ovs3d.apps.params_entry import entry_lines, insert_scene
 from ovs3d.params import Preset, load_preset, load_scene_params
-from ovs3d.scene.dataset import Photos
+from ovs3d.photos.dataset import Photos
 from tests.closure import ROOT
 
 PAPER, PHOTOS = (load_preset(ROOT / "params.yaml", name) for name in ("paper", "photos"))

@@ -14,7 +14,7 @@ from ovs3d.apps.labels import choose_views, competition_table, try_labels
 from ovs3d.errors import StoreError
 from ovs3d.evaluation.competition import compete
 from ovs3d.features.store import FeatureStore
-from ovs3d.scene.dataset import Photos, open_photos
+from ovs3d.photos.dataset import Photos, open_photos
 from tests.features.stores import ATTRIBUTES, DIM, SIZE, VIEWS, make_store
 from tests.synthetic import make_scene, write_scene
 

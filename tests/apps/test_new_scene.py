@@ -12,9 +12,9 @@ from PIL import Image
 
 from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.given_poses import read_given
-from tests.scene.test_video import picture, write_video
+from ovs3d.photos.dataset import open_photos
+from ovs3d.poses.given_poses import read_given
+from tests.intake.test_video import picture, write_video
 from tests.synthetic import LABELS
 
 

@@ -11,8 +11,8 @@ from ovs3d.apps.costs import Costs, SceneShape, matched_pairs, pose_seconds, sce
 from ovs3d.apps.plan import duration
 from ovs3d.features.extract_clip import scene_windows
 from ovs3d.params import Preset, load_scene_params
-from ovs3d.scene.pairs import photo_pairs
-from ovs3d.scene.params import Matching
+from ovs3d.poses.pairs import photo_pairs
+from ovs3d.poses.params import Matching
 from tests.closure import ROOT
 
 SHAPE = SceneShape(photos=30, width=640, height=480, labels=8, held_out=5)

@@ -19,7 +19,7 @@ from ovs3d.errors import StoreError
 from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.exports.html import curves, slider, table
-from ovs3d.scene.dataset import open_photos
+from ovs3d.photos.dataset import open_photos
 from tests.evaluation.oracle import OracleSegmentation
 from tests.synthetic import LABELS, SyntheticScene, pack_masks, write_scene
 

@@ -15,7 +15,7 @@ from ovs3d.distill.model import KIND
 from ovs3d.field.checkpoint import save_field, save_tensors
 from ovs3d.files import write_json
 from ovs3d.language.store import write_arrays
-from ovs3d.scene.cameras import save_cameras
+from ovs3d.space.cameras import save_cameras
 from tests.damage import flip_bit, truncate
 from tests.features.stores import make_store, make_token_store
 from tests.field.builders import fog

@@ -12,8 +12,8 @@ from ovs3d.distill import train
 from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.params import load_scene_params
-from ovs3d.scene.cameras import save_cameras
-from ovs3d.scene.dataset import Photos
+from ovs3d.photos.dataset import Photos
+from ovs3d.space.cameras import save_cameras
 from ovs3d.spill import Spill
 from stages import distill
 from tests.closure import ROOT

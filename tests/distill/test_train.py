@@ -22,8 +22,8 @@ from ovs3d.distill.train import Distiller
 from ovs3d.errors import StoreError
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.resume import Checkpoint
-from ovs3d.scene.cameras import pixel_centres
-from ovs3d.scene.fit_space import choose_space
+from ovs3d.space.cameras import pixel_centres
+from ovs3d.space.fit_space import choose_space
 from ovs3d.spill import Spill, take
 from tests.distill.params import distill_params
 from tests.synthetic import LABELS, SyntheticScene

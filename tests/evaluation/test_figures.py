@@ -8,7 +8,7 @@ from PIL import Image
 
 from ovs3d.evaluation import drawing, figures
 from ovs3d.evaluation.palette import NO_LABEL_COLOR, WRONG_COLOR, label_colors
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 
 LABELS = ["green lawn", "red apple", "a label with a very long name that needs its own line"]
 PHOTO = np.full((120, 160, 3), 200, np.uint8)

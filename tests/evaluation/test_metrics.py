@@ -15,7 +15,7 @@ from ovs3d.evaluation.metrics import (
     paper_score,
 )
 from ovs3d.evaluation.segment import top_labels
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 from tests.evaluation.oracle import label_map
 
 # Four pixels, three labels: 0 once right and once taken for 1, 1 right, 2 nowhere, one uncovered.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.evaluation.segment import Segmenter
-from ovs3d.scene.dataset import NO_LABEL, Photos
+from ovs3d.photos.dataset import NO_LABEL, Photos
 from tests.evaluation.oracle import OracleSegmentation, read_folder
 from tests.synthetic import LABELS, SyntheticScene, pack_masks, write_scene
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ovs3d.evaluation.segment import segment_view, shrink_labels, top_labels
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 from tests.evaluation.oracle import SCALES, OracleSegmentation, label_map
 from tests.synthetic import LABELS, SyntheticScene
 

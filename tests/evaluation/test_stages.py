@@ -10,7 +10,7 @@ import torch
 from ovs3d.errors import SceneError
 from ovs3d.files import write_json
 from ovs3d.params import SceneParams, load_scene_params
-from ovs3d.scene.cameras import save_cameras
+from ovs3d.space.cameras import save_cameras
 from stages import evaluate, render, summarize
 from tests.evaluation.oracle import OracleSegmentation
 from tests.synthetic import make_scene, write_scene

@@ -9,7 +9,7 @@ import torch
 
 from ovs3d.exports.write import ExportOptions, SegmentedScene, WriteReport, write_all
 from ovs3d.files import write_json
-from ovs3d.scene.normalise import TRANSFORM_FILE, Similarity
+from ovs3d.space.normalise import TRANSFORM_FILE, Similarity
 from tests.evaluation.oracle import OracleSegmentation
 from tests.synthetic import SyntheticScene, write_scene
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ovs3d.exports.flight import fly_through, write_video
-from ovs3d.scene.cameras import Cameras
+from ovs3d.space.cameras import Cameras
 from tests.synthetic import SyntheticScene
 
 FRAMES = 40

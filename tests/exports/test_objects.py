@@ -9,7 +9,7 @@ from ovs3d.evaluation.segment import SegmentedView, segment_view
 from ovs3d.exports.masks import Instances, photo_sized
 from ovs3d.exports.objects import find_objects
 from ovs3d.exports.surface import Mesh, Seen, fuse
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 from tests.evaluation.oracle import OracleSegmentation
 from tests.synthetic import LABELS, SyntheticScene
 

@@ -15,7 +15,7 @@ from ovs3d.exports.params import RenderParams
 from ovs3d.exports.point_cloud import PointCloud, estimate_normals, sample_points, write_point_cloud
 from ovs3d.exports.renderings import export_scene
 from ovs3d.exports.stills import Look, picture
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 from tests.evaluation.oracle import OracleSegmentation, read_folder
 from tests.synthetic import LABELS, SyntheticScene
 

@@ -16,8 +16,8 @@ from pycocotools.coco import COCO
 
 from ovs3d.errors import Ovs3dError
 from ovs3d.exports.write import MANIFEST, write_all
-from ovs3d.scene.dataset import NO_LABEL
-from ovs3d.scene.importers_transforms import read_transforms
+from ovs3d.intake.importers_transforms import read_transforms
+from ovs3d.photos.dataset import NO_LABEL
 from tests.evaluation.oracle import OracleSegmentation, read_folder
 from tests.exports.conftest import OPTIONS, UNIT_FROM_COLMAP, Exported, segmented
 from tests.synthetic import LABELS, SyntheticScene

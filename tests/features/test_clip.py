@@ -17,7 +17,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from ovs3d.errors import ParamsError, SceneError, WeightsError
 from ovs3d.features import clip
 from ovs3d.features.clip import ClipEncoder, load_clip
-from ovs3d.scene.labels import Label, named
+from ovs3d.photos.labels import Label, named
 from tests.devices import elsewhere, watched_waits
 from tests.features.conftest import Files
 from tests.features.test_crops import BOXES, make_photo

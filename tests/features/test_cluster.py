@@ -24,7 +24,7 @@ from ovs3d.features.dino_params import DinoFeaturesParams
 from ovs3d.features.extract_clip import ClipWork, extract_clip
 from ovs3d.features.extract_dino import DinoWork, extract_dino
 from ovs3d.features.token_store import TokenStore
-from ovs3d.scene.dataset import Photos, open_photos
+from ovs3d.photos.dataset import Photos, open_photos
 from tests.features.test_store import contents
 from tests.synthetic import make_scene, write_scene
 

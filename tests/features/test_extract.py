@@ -34,7 +34,7 @@ from ovs3d.features.view_store import ViewStore
 from ovs3d.features.window_store import WindowStore
 from ovs3d.files import digest
 from ovs3d.identity import code_digest
-from ovs3d.scene.dataset import Photos, load_photo, open_photos
+from ovs3d.photos.dataset import Photos, load_photo, open_photos
 from tests.devices import elsewhere
 from tests.features.test_store import contents
 from tests.synthetic import make_scene, write_scene

@@ -21,7 +21,7 @@ from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
 from ovs3d.features.windows import lattice
 from ovs3d.params import Preset
-from ovs3d.scene.dataset import Photos, open_photos
+from ovs3d.photos.dataset import Photos, open_photos
 
 CPU = torch.device("cpu")
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -7,7 +7,7 @@ import pytest
 
 from ovs3d.errors import ParamsError, SceneError
 from ovs3d.features.prompts import make_prompts, too_long
-from ovs3d.scene.labels import Label, named
+from ovs3d.photos.labels import Label, named
 
 TOKENIZER = open_clip.SimpleTokenizer(context_length=12)
 

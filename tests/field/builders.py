@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ovs3d.field.model import Field, FieldConfig
-from ovs3d.scene.space import Grid, Space
+from ovs3d.space.space import Grid, Space
 
 UNIT_BOX = Space("bounded", (-1.0,) * 3, (1.0,) * 3, (1.0, 1.0), (2.0,) * 3, 0.0)
 """World and grid coordinates are the same."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ovs3d.field.paths import make_paths
 from ovs3d.field.render import render_rays, trace
-from ovs3d.scene.space import Space
+from ovs3d.space.space import Space
 from tests.field.builders import UNIT_BOX, balls, random_rays
 
 GRID = (41, 31, 51)

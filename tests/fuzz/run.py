@@ -16,10 +16,10 @@ from ovs3d.apps.new_scene import make_scene
 from ovs3d.errors import guarded
 from ovs3d.files import atomic_path
 from ovs3d.params import load_scene_params
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.given_poses import FOLDER, read_given
-from ovs3d.scene.labels import label_names, read_labels
-from ovs3d.scene.masks import read_masks
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.labels import label_names, read_labels
+from ovs3d.photos.masks import read_masks
+from ovs3d.poses.given_poses import FOLDER, read_given
 from tests.fuzz.damage import Edit
 from tests.fuzz.formats import FORMATS, Format
 

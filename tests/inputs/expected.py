@@ -12,9 +12,9 @@ import pycolmap
 import yaml
 from PIL import Image
 
-from ovs3d.scene.dataset import load_photo, load_seen, open_photos
-from ovs3d.scene.labels import label_names, read_labels
-from ovs3d.scene.masks import read_masks, unpack_masks
+from ovs3d.photos.dataset import load_photo, load_seen, open_photos
+from ovs3d.photos.labels import label_names, read_labels
+from ovs3d.photos.masks import read_masks, unpack_masks
 from tests.closure import ROOT
 from tests.inputs.run import Ended
 

@@ -13,10 +13,10 @@ from ovs3d.features.clip import ClipEncoder
 from ovs3d.field.model import Field
 from ovs3d.language.lift import LiftInputs
 from ovs3d.language.params import LiftParams
-from ovs3d.scene.cameras import Cameras, pixel_centres
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.labels import Label
-from ovs3d.scene.space import Space
+from ovs3d.photos.dataset import open_photos
+from ovs3d.photos.labels import Label
+from ovs3d.space.cameras import Cameras, pixel_centres
+from ovs3d.space.space import Space
 from tests.field.builders import balls
 from tests.synthetic import make_scene
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import torch
 
+from ovs3d.photos.dataset import open_photos
 from ovs3d.reconstruct.rays import BatchSampler, load_rays
-from ovs3d.scene.cameras import pixel_centres
-from ovs3d.scene.dataset import open_photos
+from ovs3d.space.cameras import pixel_centres
 from tests.synthetic import SyntheticScene
 
 

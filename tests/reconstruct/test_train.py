@@ -9,13 +9,13 @@ from ovs3d.errors import PosesError
 from ovs3d.field.model import Field
 from ovs3d.field.render import render_rays
 from ovs3d.params import load_scene_params
+from ovs3d.photos.dataset import open_photos
 from ovs3d.reconstruct import train
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import load_rays
 from ovs3d.reconstruct.train import train_field, voxels_after
 from ovs3d.resume import Checkpoint
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.fit_space import choose_space
+from ovs3d.space.fit_space import choose_space
 from tests.synthetic import SyntheticScene, write_scene
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"

@@ -21,8 +21,8 @@ from ovs3d.features.windows import lattice, windows
 from ovs3d.field.checkpoint import save_field
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.params import load_scene_params
-from ovs3d.scene.dataset import NO_LABEL, open_photos
-from ovs3d.scene.fit_space import choose_space
+from ovs3d.photos.dataset import NO_LABEL, open_photos
+from ovs3d.space.fit_space import choose_space
 from ovs3d.spill import Spill
 from studies.baselines import clip_2d, ffd, lerf, lifting, semantic
 from studies.baselines.training import best_labels

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ovs3d.scene.dataset import open_photos
-from ovs3d.scene.given_poses import FOLDER, read_given
+from ovs3d.photos.dataset import open_photos
+from ovs3d.poses.given_poses import FOLDER, read_given
 from studies.oracle import label_shares, true_poses
 from studies.scenes import Scene
 from tests.synthetic import SyntheticScene

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ovs3d.scene.labels import label_names, named, read_labels, write_labels
+from ovs3d.photos.labels import label_names, named, read_labels, write_labels
 from studies.scenes import Scene
 from studies.words import rephrase, rephrased, strangers, with_strangers
 from tests.synthetic import SyntheticScene, write_scene

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.sparse import csr_matrix
 from torch.nn.functional import normalize
 
-from ovs3d.scene.labels import Label
+from ovs3d.photos.labels import Label
 from tools.real_encoders.clip import DIM, configuration
 from tools.real_encoders.measure import judge
 from tools.real_encoders.phrases import Phrase, make_phrases

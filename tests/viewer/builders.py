@@ -16,8 +16,8 @@ from ovs3d.errors import QueryError
 from ovs3d.field.checkpoint import save_field
 from ovs3d.field.model import Field
 from ovs3d.language.volume import Finding
-from ovs3d.scene.cameras import Cameras, save_cameras
-from ovs3d.scene.space import Space
+from ovs3d.space.cameras import Cameras, save_cameras
+from ovs3d.space.space import Space
 from ovs3d.viewer.camera import Pinhole
 from ovs3d.viewer.scene import OpenScene
 from ovs3d.viewer.surface import Source

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ovs3d.files import write_json
-from ovs3d.scene.normalise import Similarity
+from ovs3d.space.normalise import Similarity
 from ovs3d.viewer.outputs import best_picture, export, save_picture, save_video
 from ovs3d.viewer.paint import Look
 from ovs3d.viewer.scene import OpenScene

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ovs3d.evaluation.palette import label_colors
-from ovs3d.scene.dataset import NO_LABEL
+from ovs3d.photos.dataset import NO_LABEL
 from ovs3d.viewer.paint import Answer, Look, Pieces, paint, paint_depth
 
 GREY = np.full((4, 3), 100, dtype=np.uint8)

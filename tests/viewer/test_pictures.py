@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ovs3d.scene.dataset import load_photo
+from ovs3d.photos.dataset import load_photo
 from ovs3d.viewer.camera import of_photo
 from ovs3d.viewer.paint import Answer, Look
 from ovs3d.viewer.pictures import Refinement, draw, splat_picture, warp_photo

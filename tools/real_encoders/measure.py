@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovs3d.features.clip import ClipEncoder, load_clip
-from ovs3d.scene.labels import named
+from ovs3d.photos.labels import named
 
 _POINTS = Path(__file__).with_name("points.yaml")
 _OFFSETS = (-1 / 4, 0.0, 1 / 4)
