@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# With the tools of tests and checks, and all extras.
+READY_DEV := $(VENV)/.ready-dev
 # Idle OpenMP threads sleep. By default they spin, and on a machine that other work shares they take
 # the cores from it.
 export OMP_WAIT_POLICY ?= passive
@@ -14,21 +16,21 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: $(READY)
 	$(BIN)/dvc repro
 
-test: $(READY)
+test: $(READY_DEV)
 	$(BIN)/python -m pytest
 
-bench: $(READY)
+bench: $(READY_DEV)
 	$(BIN)/python -m benchmarks
 
 # Compares a CUDA GPU with the CPU and measures it; without one it says so and succeeds.
 gpu-check: $(READY)
 	$(BIN)/python -m benchmarks.gpu_check
 
-lint: $(READY)
+lint: $(READY_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(READY)
+types: $(READY_DEV)
 	$(BIN)/mypy
 
 # torch first: with it in place nothing else pulls in another build of it.
@@ -39,6 +41,10 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $(READY)
+
+$(READY_DEV): $(READY) requirements-dev.lock
+	$(BIN)/pip install --quiet -r requirements-dev.lock
+	touch $(READY_DEV)
 
 clean:
 	rm -rf $(VENV)

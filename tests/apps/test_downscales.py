@@ -23,16 +23,16 @@ def test_photos_that_a_preset_is_made_for_take_its_own(
 ) -> None:
     fitting = fitting_downscales(name, preset, *size)
     assert fitting == {section: getattr(preset, section).downscale for section in fitting}
-    assert len(fitting) == 6
+    assert len(fitting) == 7
 
 
 @pytest.mark.parametrize(
     ("name", "preset", "size", "expected"),
     [
-        pytest.param("paper", PAPER, (994, 738), (2, 1.2, 1, 2, 1, 1), id="paper, 3D-OVS"),
-        pytest.param("paper", PAPER, (300, 200), (1, 1, 1, 1, 1, 1), id="paper, very small"),
-        pytest.param("photos", PHOTOS, (994, 738), (1, 1.2, 1, 2, 1, 1), id="photos, 3D-OVS"),
-        pytest.param("photos", PHOTOS, (4032, 3024), (5, 5.0, 5, 10, 5, 5), id="photos, large"),
+        pytest.param("paper", PAPER, (994, 738), (2, 1.2, 1, 2, 2, 1, 1), id="paper, 3D-OVS"),
+        pytest.param("paper", PAPER, (300, 200), (1, 1, 1, 1, 1, 1, 1), id="paper, very small"),
+        pytest.param("photos", PHOTOS, (994, 738), (1, 1.2, 1, 2, 2, 1, 1), id="photos, 3D-OVS"),
+        pytest.param("photos", PHOTOS, (4032, 3024), (5, 5.0, 5, 10, 10, 5, 5), id="photos, large"),
     ],
 )
 def test_stages_see_as_much_of_other_photos(
