@@ -2,6 +2,7 @@
 
 import argparse
 import threading
+from contextlib import closing
 
 from ovs3d.errors import Ovs3dError
 from ovs3d.progress import plain_console
@@ -32,7 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise Ovs3dError(f"{error}; the viewer needs `pip install -e '.[viewer]'`") from None
     console = plain_console()
-    with serving(Scenes(arguments.names), arguments.host, arguments.port) as port:
+    with (
+        closing(Scenes(arguments.names)) as scenes,
+        serving(scenes, arguments.host, arguments.port) as port,
+    ):
         host = arguments.host if arguments.host not in ("0.0.0.0", "::") else "localhost"
         console.print(f"http://{host}:{port}  (Ctrl-C ends it)", soft_wrap=True)
         try:

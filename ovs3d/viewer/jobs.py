@@ -20,7 +20,7 @@ _PATIENCE = 10
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """Raised within a job when the viewer ends."""
+    """Raised within work when the viewer ends."""
 
 
 @dataclass(eq=False)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from ovs3d.files import digest
 from ovs3d.params import load_scene_params, scene_names
 from ovs3d.photos.dataset import Photos, open_photos
 from ovs3d.space.cameras import Cameras, load_cameras
+from ovs3d.viewer.jobs import Stopped
 from ovs3d.viewer.paint import Layer, Pieces
 from ovs3d.viewer.splats import Splats, bake_all, keep, kept, preview
 from ovs3d.viewer.surface import Source
@@ -78,6 +79,8 @@ class OpenScene:
         self.missing: list[str] = []
         self.lock = Lock()
         self._listeners: list[Callable[[], None]] = []
+        self._closed = Event()
+        self._thread: Thread | None = None
         poses = built("poses", name, "cameras.json")
         self._made_from = [digest(poses)]
         self.cameras: Cameras = load_cameras(poses)
@@ -103,9 +106,15 @@ class OpenScene:
 
     def prepare(self) -> Thread:
         """Read what a first picture does not need, and bake; in a thread, which is returned."""
-        thread = Thread(target=self._prepare, daemon=True)
-        thread.start()
-        return thread
+        self._thread = Thread(target=self._prepare, daemon=True)
+        self._thread.start()
+        return self._thread
+
+    def close(self) -> None:
+        """End baking at its next view, and wait for that: a process that ends meanwhile aborts."""
+        self._closed.set()
+        if self._thread:
+            self._thread.join()
 
     def on_change(self, call: Callable[[], None]) -> Callable[[], None]:
         """Have something called whenever there is more to see; returns what ends that."""
@@ -125,13 +134,16 @@ class OpenScene:
         self._show(self.surface.splats)
         self._tell()
         if self.baking < 1:
-            self._bake(self.source)
+            with suppress(Stopped):
+                self._bake(self.source)
 
     def _bake(self, source: Source) -> None:
         done = 0
 
         def advance() -> None:
             nonlocal done
+            if self._closed.is_set():
+                raise Stopped
             done += 1
             self.baking = done / (len(self.cameras) + 1)
             self._tell()

@@ -40,3 +40,8 @@ class Scenes:
                 scene.prepare()
                 self._open[name] = scene
             return self._open[name]
+
+    def close(self) -> None:
+        """End what scenes still prepare."""
+        for scene in self._open.values():
+            scene.close()

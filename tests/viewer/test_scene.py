@@ -47,6 +47,13 @@ def test_a_field_is_shown_before_distillation() -> None:
     assert "distill@demo" in scene.missing[0]
 
 
+def test_baking_ends_with_the_viewer(opened: OpenScene) -> None:
+    opened.close()
+    opened.prepare().join()
+    assert opened.baking < 1
+    assert not (view_folder(NAME) / "splats.safetensors").exists()
+
+
 def test_labels_come_with_the_segmentation(opened: OpenScene) -> None:
     assert opened.labels == LABELS
     assert opened.layers == ["colours", "labels", "depth"]
