@@ -25,7 +25,7 @@ def main(names: list[str]) -> int:
     unknown = [name for name in names if name not in known]
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
-        return 1
+        return 2
     for name in names or known:
         entry = run(known[name])
         write_results([entry], list(known))

@@ -37,7 +37,12 @@ def _import(source: Path, work: Path, preset: str) -> Scene:
     with locked(copy):
         if not copy.is_dir():
             arguments = argparse.Namespace(
-                source=source, format=None, labels=None, link=False, val_views=[]
+                name=source.name,
+                source=source,
+                format=None,
+                labels=None,
+                link=False,
+                val_views=[],
             )
             with atomic_path(copy) as temporary:
                 make_scene(arguments, temporary)
