@@ -173,7 +173,7 @@ def test_other_loss_weight_needs_no_extraction(experiment: list[str]) -> None:
 def test_everything_pulled_leaves_nothing_to_run(everything: Path) -> None:
     assert stages_run(run(everything, "dvc", "repro")) == []
     output = run(everything, "python", "-m", "ovs3d.apps.cli", "verify", SCENE)
-    assert output.count("as recorded") == 7
+    assert output.count("as recorded") == 10
 
 
 def test_experiment_of_a_colleague_comes_from_the_run_cache(
