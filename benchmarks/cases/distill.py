@@ -25,15 +25,7 @@ _PRESETS = yaml.safe_load(Path("params.yaml").read_text())
 # The naive form is the released one, which takes cosines as they are. Units cost no time.
 _AS_RELEASED = {
     "units": "none",
-    "relevancy": {
-        "normalise": "view",
-        "bias": 0.0,
-        "sharpness": 1.0,
-        "consensus": None,
-        "scale_sharpness": None,
-        "guide_radius": None,
-        "guide_epsilon": 1e-4,
-    },
+    "relevancy": _PRESETS["paper"]["distill"]["relevancy"],
     "fda": {
         "positive": 10.0,
         "negative": 3.0,

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ovs3d.apps.project import PARAMS_FILE
+from ovs3d.apps.project import EXPORT_FOLDER, PARAMS_FILE
 from ovs3d.apps.segmented import open_segmented
 from ovs3d.exports.coordinates import FRAMES
 from ovs3d.exports.write import ExportOptions, write_all
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         Ovs3dError: the scene is unknown or not distilled, or see `write_all`.
     """
     params = load_scene_params(PARAMS_FILE, arguments.name)
-    out = arguments.out or Path("data/export", arguments.name)
+    out = arguments.out or EXPORT_FOLDER / arguments.name
     options = ExportOptions(
         downscale=params.stages.render.downscale,
         points=params.stages.render.points,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.apps.labels import choose_views
-from ovs3d.apps.project import PARAMS_FILE, built
+from ovs3d.apps.project import PARAMS_FILE, built, check_views
 from ovs3d.device import resolve_device
-from ovs3d.errors import QueryError, SceneError
+from ovs3d.errors import QueryError
 from ovs3d.evaluation.drawing import framed, panel, row, save_png, scale_bar, stack
 from ovs3d.evaluation.palette import viridis
 from ovs3d.field.checkpoint import load_field
@@ -152,8 +152,7 @@ def _views(
     held_out = params.val_views or params.test_views
     views = list(asked or [view for view in held_out if view in cameras.views])
     views = views or choose_views(cameras.views)
-    if strangers := set(views) - set(cameras.views):
-        raise SceneError(f"--views: no photo of {scene} with a pose is view {min(strangers)}")
+    check_views(views, cameras.views, scene)
     return views
 
 

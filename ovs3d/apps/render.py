@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovs3d.apps.project import PARAMS_FILE, built
+from ovs3d.apps.project import PARAMS_FILE, built, check_views
 from ovs3d.apps.segmented import open_segmented
 from ovs3d.errors import SceneError
 from ovs3d.evaluation.drawing import save_png
@@ -109,10 +109,7 @@ def _cameras(scene: SegmentedScene, arguments: argparse.Namespace, frames: int) 
     match arguments.cameras:
         case "photos":
             views = arguments.views or scene.cameras.views
-            if strangers := set(views) - set(scene.cameras.views):
-                raise SceneError(
-                    f"--views: no photo of {scene.name} with a pose is view {min(strangers)}"
-                )
+            check_views(views, scene.cameras.views, scene.name)
             return scene.cameras.only(views)
         case "orbit":
             return orbit(scene.cameras, count)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from ovs3d.apps.project import RAW_FOLDER, built
+from ovs3d.apps.project import EXPORT_FOLDER, RAW_FOLDER, built
 from ovs3d.evaluation.drawing import save_png
 from ovs3d.exports.flight import write_video
 from ovs3d.exports.write import ExportOptions, SegmentedScene, write_all
@@ -84,7 +84,7 @@ def export(scene: OpenScene, name: str) -> Path:
     Raises:
         Ovs3dError: see there.
     """
-    out = Path("data/export") / scene.name
+    out = EXPORT_FOLDER / scene.name
     if not scene.exported:
         assert scene.source
         assert scene.source.segmentation

@@ -1,20 +1,14 @@
 """Parameters of a distillation that takes a second."""
 
 from ovs3d.distill.params import DistillParams, RelevancyParams
+from ovs3d.params import load_preset
+from tests.closure import ROOT
 
 
 def relevancy_params(**changes: object) -> RelevancyParams:
     """Return those of the released method with some values changed."""
-    values: dict[str, object] = {
-        "normalise": "view",
-        "bias": 0.0,
-        "sharpness": 1.0,
-        "consensus": None,
-        "scale_sharpness": None,
-        "guide_radius": None,
-        "guide_epsilon": 1e-4,
-    }
-    return RelevancyParams.model_validate({**values, **changes})
+    released = load_preset(ROOT / "params.yaml", "paper").distill.relevancy
+    return RelevancyParams.model_validate({**released.model_dump(), **changes})
 
 
 def distill_params(**changes: object) -> DistillParams:
