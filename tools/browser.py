@@ -25,6 +25,8 @@ _FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshade
 _SECONDS = 120
 _COLOURS = 30
 """That a picture of a scene has at least, of 4096; an empty page has a few."""
+_REST_SECONDS = 4
+"""A picture that stays the same for so long is finished; while it is refined, one comes a second."""
 # What viser says to those whose WebGL is drawn in software.
 _NOTICE = "Software WebGL"
 
@@ -134,16 +136,19 @@ class ViewerPage:
         return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
     def wait_for_scene(self) -> NDArray[np.uint8]:
-        """Wait until more than an empty page is shown, and return that.
+        """Wait until more than an empty page is shown and gets no better, and return that.
 
         Raises:
-            TimeoutError: it stays empty.
+            TimeoutError: it stays empty, or goes on changing.
         """
-        for _ in range(2 * _SECONDS):
+        before = self.picture()
+        for _ in range(_SECONDS // _REST_SECONDS):
+            self.page.wait_for_timeout(1000 * _REST_SECONDS)
             picture = self.picture()
-            if len(np.unique(picture.reshape(-1, 3) // 16, axis=0)) >= _COLOURS:
+            colours = len(np.unique(picture.reshape(-1, 3) // 16, axis=0))
+            if colours >= _COLOURS and np.array_equal(picture, before):
                 return picture
-            self.page.wait_for_timeout(500)
+            before = picture
         raise TimeoutError("no picture comes")
 
     def wait_for_picture_unlike(self, other: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -107,7 +107,6 @@ class Window:
         client.gui.reset()
         client.scene.reset()
         client.scene.remove_click_callback("all")
-        client.scene.set_up_direction("-y")
         self.session = Session(scene)
         self.screen = Screen(self.session, self._send, self.report)
         self.until_closed(self.screen.close)

@@ -76,7 +76,7 @@ def test_labels_can_be_hidden_and_shown_again(page: ViewerPage) -> None:
 
 def test_a_click_names_what_is_there(page: ViewerPage) -> None:
     page.wait_for_scene()
-    page.page.mouse.click(430, 380)
+    page.page.mouse.click(120, 480)
     line = page.wait_for_text(re.compile(r"cosine -?\d\.\d\d"))
     assert any(label in line for label in LABELS)
 
