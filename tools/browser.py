@@ -26,7 +26,7 @@ _SECONDS = 120
 _COLOURS = 30
 """That a picture of a scene has at least, of 4096; an empty page has a few."""
 _REST_SECONDS = 4
-"""A picture that stays the same for so long is finished; while it is refined, one comes a second."""
+"""A picture that stays the same for so long is finished: one a second comes until then."""
 # What viser says to those whose WebGL is drawn in software.
 _NOTICE = "Software WebGL"
 

@@ -36,8 +36,8 @@ def serving(scenes: Scenes, host: str, port: int) -> Iterator[int]:
     """
     _check_free(host, port)
     server = viser.ViserServer(host, port, label="ovs3d", verbose=False)
-    # Before any window asks for a camera: a browser that learns of both at once may place the camera
-    # in the world as it was before.
+    # Not for each window: a browser that learns of this and of a camera at once may place the
+    # camera in the world as it was before.
     server.scene.set_up_direction("-y")
     server.gui.configure_theme(show_logo=False, show_share_button=False)
     # Beside the picture, not over it.
