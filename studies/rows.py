@@ -9,7 +9,7 @@ from typing import Any
 from ovs3d.distill.bank import DistillInputs
 from ovs3d.errors import ParamsError, did_you_mean
 from studies import distilled, oracle, statistics, words
-from studies.baselines import clip_2d, ffd, lerf, lifting, semantic
+from studies.baselines import clip_2d, ffd, lerf, lifting, semantic, volume
 from studies.case import Case, LabelMaps
 from studies.scenes import Scene
 from studies.variants import ABLATIONS, FULL, Variant
@@ -86,6 +86,14 @@ def _oracle(name: str, text: str, change: Callable[[Case], DistillInputs]) -> Ro
 
 _BASELINES = (
     _baseline("lifting", "windows averaged in voxels, no training", lifting.label_maps),
+    Row(
+        "volume",
+        "baselines",
+        "language volume of stage lift, asked for the labels",
+        volume.label_maps,
+        ("lift", "evaluate"),
+        (_file("baselines/volume.py"),),
+    ),
     _baseline("lerf", "LERF: all scales, DINO, relevancy against common words", lerf.label_maps),
     _baseline("ffd", "FFD: one scale and DINO in one volume", ffd.label_maps),
     _baseline("semantic", "Semantic-NeRF: trained on true label maps", semantic.label_maps),

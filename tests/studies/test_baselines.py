@@ -24,7 +24,7 @@ from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import NO_LABEL, open_photos
 from ovs3d.space.fit_space import choose_space
 from ovs3d.spill import Spill
-from studies.baselines import clip_2d, ffd, lerf, lifting, semantic
+from studies.baselines import clip_2d, ffd, lerf, lifting, semantic, volume
 from studies.baselines.training import best_labels
 from studies.case import Case
 from studies.oracle import true_windows
@@ -97,6 +97,7 @@ def case(
     stages = params.stages.model_copy(
         update={
             "distill": own,
+            "lift": params.stages.lift.model_copy(update={"downscale": 1}),
             "evaluate": params.stages.evaluate.model_copy(update={"downscale": 3}),
         }
     )
@@ -126,6 +127,10 @@ def test_windows_of_the_truth_label_the_photo(case: Case) -> None:
     assert score(case, clip_2d.label_maps(case))["accuracy"] > 0.9
     assert score(case, clip_2d.label_maps(case, scale=2))["accuracy"] > 0.93
     assert score(case, clip_2d.label_maps(case, normalise=True))["accuracy"] > 0.8
+
+
+def test_language_volume(case: Case) -> None:
+    assert score(case, volume.label_maps(case))["accuracy"] > 0.88
 
 
 def test_lifting(case: Case) -> None:
