@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     views = choose_views(split.val, split.test, masks.keys(), cameras.views, params.split)
     metrics = evaluate_scene(
         model,
-        EvaluationInputs(photos, cameras, masks, views),
+        EvaluationInputs(photos, cameras, masks, views, params.stages.reconstruct.photo_colours),
         params.stages.clip_features.window_divisors,
         params.stages.evaluate.downscale,
         device,

@@ -39,7 +39,9 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
     }
     checkpoint = Checkpoint(arguments.out / "unfinished.pt", _CODE, made_from)
     field, history = train_field(photos, cameras, views.train, own, params.seed, device, checkpoint)
-    metrics = score_field(field, photos, cameras, views.scored, own.downscale)
+    metrics = score_field(
+        field, photos, cameras, views.scored, own.downscale, match_colours=own.photo_colours
+    )
     save_field(arguments.out / "field.safetensors", field)
     write_csv(arguments.out / "loss.csv", history)
     write_json(arguments.out / "metrics.json", metrics)

@@ -61,7 +61,7 @@ def make_inputs() -> Inputs:
     held_out = []
     for view in views.scored:
         one = load_rays(photos, cameras, (view,), params.downscale, device)
-        held_out.append(one.batch(torch.arange(len(one))))
+        held_out.append(one.batch(torch.arange(len(one)))[:3])
     return Inputs(pool, held_out, choose_space(cameras.only(views.train), params.space), params)
 
 
@@ -85,7 +85,7 @@ def naive(inputs: Inputs) -> Sample:
     start = time.perf_counter()
     model = Tensorf(inputs.space, schedule(NAIVE_ITERATIONS, inputs.params))
     for step in range(1, NAIVE_ITERATIONS + 1):
-        model.step(step, *inputs.pool.batch(sampler.next()))
+        model.step(step, *inputs.pool.batch(sampler.next())[:3])
     seconds = time.perf_counter() - start
     return Sample(seconds, notes=_notes(inputs, model.render, NAIVE_ITERATIONS))
 

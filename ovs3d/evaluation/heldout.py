@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ovs3d.evaluation.quality import psnr, ssim
+from ovs3d.evaluation.quality import similarity
 from ovs3d.field.model import Field
 from ovs3d.field.render import render_rays
 from ovs3d.photos.dataset import Photos, load_photo, load_seen
@@ -12,6 +12,7 @@ from ovs3d.progress import progress
 from ovs3d.space.cameras import Cameras, pixel_centres
 
 _DIGITS = 4
+_NAMES = ("psnr", "ssim")
 
 
 def score_field(
@@ -20,6 +21,7 @@ def score_field(
     cameras: Cameras,
     views: tuple[int, ...],
     downscale: int,
+    match_colours: bool = False,
 ) -> dict[str, Any]:
     """Render views and compare them with their photos.
 
@@ -29,6 +31,7 @@ def score_field(
         cameras: of the scene; views without a pose are passed over.
         views: photo indices.
         downscale: views are rendered at photo / downscale.
+        match_colours: see `similarity`.
 
     Returns:
         `psnr` (dB) and `ssim`, means over the views, left out if there is no view; and the same
@@ -45,14 +48,13 @@ def score_field(
             color = rendered.color.clamp(0, 1).cpu().view(photo.shape)
             target = photo.float() / 255
             seen = load_seen(photos.paths[view], downscale)
-            scores[str(view)] = {
-                "psnr": psnr(color, target, seen),
-                "ssim": ssim(color, target, seen),
-            }
+            scores[str(view)] = dict(
+                zip(_NAMES, similarity(color, target, seen, match_colours), strict=True)
+            )
             advance()
     means = {
         name: round(float(np.mean([score[name] for score in scores.values()])), _DIGITS)
-        for name in ("psnr", "ssim")
+        for name in _NAMES
         if scores
     }
     rounded = {

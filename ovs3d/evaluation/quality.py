@@ -13,6 +13,8 @@ _WINDOW_SIGMA = 1.5
 _STABILISERS = (0.01**2, 0.03**2)
 """Window and constants of Wang et al. 2004, for a data range of 1."""
 _SMALLEST_ERROR = 1e-10
+_INERTIA = 1.0
+"""Of a change of colours, in pixels of full brightness."""
 
 
 def psnr(prediction: Tensor, target: Tensor, seen: Tensor | None = None) -> float:
@@ -63,6 +65,41 @@ def ssim(prediction: Tensor, target: Tensor, seen: Tensor | None = None) -> floa
     luminance = (2 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
     return (luminance * structure).mean().item()
+
+
+def similarity(
+    prediction: Tensor, target: Tensor, seen: Tensor | None, match_colours: bool
+) -> tuple[float, float]:
+    """Return PSNR and SSIM; arguments are theirs.
+
+    With `match_colours` they are those of the right half, once an affine change of colour has been
+    fitted on the left half: the exposure of a photo that is held out cannot be known.
+    """
+    if match_colours:
+        middle = target.shape[1] // 2
+        left, right = (slice(None), slice(middle)), (slice(None), slice(middle, None))
+        shown = None if seen is None else seen[left]
+        change = _fit_colours(prediction[left], target[left], shown)
+        prediction = (_with_one(prediction[right]) @ change).clamp(0, 1)
+        target, seen = target[right], None if seen is None else seen[right]
+    return psnr(prediction, target, seen), ssim(prediction, target, seen)
+
+
+def _fit_colours(prediction: Tensor, target: Tensor, seen: Tensor | None) -> Tensor:
+    """Return the [4, 3] by which pictures [h, w, 3], with a column of ones, become others."""
+    if seen is not None:
+        prediction, target = prediction[seen], target[seen]
+    known = _with_one(prediction).reshape(-1, 4).double()
+    wanted = target.reshape(-1, 3).double() - known[:, :3]
+    # A little inertia: what the half does not show, a second colour for instance, stays.
+    inertia = _INERTIA * torch.eye(4, dtype=torch.float64, device=known.device)
+    change = torch.linalg.solve(known.T @ known + inertia, known.T @ wanted)
+    fitted: Tensor = (change + torch.eye(4, 3, dtype=torch.float64, device=known.device)).float()
+    return fitted
+
+
+def _with_one(picture: Tensor) -> Tensor:
+    return torch.cat((picture, torch.ones_like(picture[..., :1])), dim=-1)
 
 
 def _blur(image: Tensor) -> Tensor:

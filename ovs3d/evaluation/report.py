@@ -28,7 +28,7 @@ from ovs3d.evaluation.metrics import (
     miou,
     paper_score,
 )
-from ovs3d.evaluation.quality import psnr, ssim
+from ovs3d.evaluation.quality import similarity
 from ovs3d.evaluation.scored_views import ScoredViews, ViewsToScore
 from ovs3d.evaluation.segment import (
     SegmentedView,
@@ -55,6 +55,8 @@ class EvaluationInputs:
     masks: Mapping[int, NDArray[np.uint8]]
     """View index -> masks in photo pixels, packed as `read_masks` returns them."""
     views: ViewsToScore
+    match_colours: bool = False
+    """See `ovs3d.evaluation.quality.similarity`."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def evaluate_scene(
             truth = None if masks is None else top_labels(masks)
             rendered = segment_view(model, scene.cameras, view, downscale, device)
             seen = load_seen(scene.photos.paths[view], downscale)
-            scores[view] = score_view(rendered, photo, masks, seen)
+            scores[view] = score_view(rendered, photo, masks, seen, scene.match_colours)
             comparison = figures.comparison(photo, truth, rendered.label_map, model.labels)
             save_png(comparison, out / "overlays" / f"{view:03d}.png")
             rendering = figures.rendering_figure(photo, rendered.picture, rendered.depth)
@@ -131,6 +133,8 @@ def evaluate_scene(
     )
     for name, content in (("metrics.json", metrics), ("test.json", test)):
         content["protocol"] |= {"downscale": downscale, "resolution": size}
+        if scene.match_colours:
+            content["protocol"]["colours"] = "fitted on left halves, scored on right halves"
         write_json(out / name, content)
     return metrics
 
@@ -140,10 +144,11 @@ def score_view(
     photo: NDArray[np.uint8],
     masks: NDArray[np.bool_] | None,
     seen: torch.Tensor | None,
+    match_colours: bool,
 ) -> ViewScore:
     """Compare a rendered view with its photo [h, w, 3] and, if there are any, masks [C, h, w].
 
-    Colours are compared where the photo is `seen`, bool [h, w], or everywhere.
+    Colours are compared as `similarity` does, where the photo is `seen`, bool [h, w].
     """
     color = torch.from_numpy(rendered.color)
     target = torch.from_numpy(photo).float() / 255
@@ -151,7 +156,7 @@ def score_view(
     if masks is not None:
         counts = confusion_matrix(top_labels(masks), rendered.label_map, len(masks))
         paper = paper_score(masks, rendered.label_map)
-    return ViewScore(psnr(color, target, seen), ssim(color, target, seen), counts, paper)
+    return ViewScore(*similarity(color, target, seen, match_colours), counts, paper)
 
 
 def total_counts(scores: Sequence[ViewScore], classes: int) -> NDArray[np.int64]:

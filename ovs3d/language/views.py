@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ovs3d.field.model import Field
 from ovs3d.field.render import composite, march, shade
-from ovs3d.language.surface import LIGHT, MIN_OPACITY
+from ovs3d.language.surface import LIGHT, MIN_OPACITY, Surface
 from ovs3d.language.volume import LanguageVolume
 from ovs3d.space.cameras import Cameras, pixel_centres
 
@@ -40,12 +40,12 @@ class PointView:
 
 @torch.no_grad()
 def point_view(
-    volume: LanguageVolume, field: Field, cameras: Cameras, view: int, downscale: int
+    points: LanguageVolume | Surface, field: Field, cameras: Cameras, view: int, downscale: int
 ) -> PointView:
     """Find out which points every pixel of a view sees, at photo / downscale.
 
     Args:
-        volume: of the field.
+        points: of the field.
         field: on the same device.
         cameras: of the scene.
         view: photo index of a registered view.
@@ -55,11 +55,11 @@ def point_view(
         PosesError: the view has no pose.
     """
     height, width = cameras.height // downscale, cameras.width // downscale
-    xy = pixel_centres(cameras.width, cameras.height, downscale).to(volume.points.device)
+    xy = pixel_centres(cameras.width, cameras.height, downscale).to(field.occupancy.device)
     origins, directions = cameras.rays(view, xy)
     samples = march(field, origins, directions, LIGHT)
     colour = shade(field, samples, directions).clamp(0, 1)
-    rows = volume.rows(samples.points)
+    rows = points.rows(samples.points)
     known = (rows >= 0).float()
     total = composite(known[:, None], samples.weights, samples.offsets)[:, 0]
     share = known * samples.weights / total.clamp_min(_TINY)[samples.rows]

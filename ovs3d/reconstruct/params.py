@@ -32,5 +32,11 @@ class ReconstructParams(Section):
     tv_appearance: Weight
     distortion: Weight
     """Weight of the term that gathers a ray's samples in one place (Mip-NeRF 360, Eq. 15)."""
+    photo_colours: bool
+    """Each photo has an affine change of colour of its own (exposure, white balance).
+
+    PSNR and SSIM are then those of the right halves of the held-out views, after such a change has
+    been fitted on the left halves.
+    """
     opacity_threshold: Weight
     weight_threshold: Weight

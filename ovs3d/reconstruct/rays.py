@@ -30,13 +30,21 @@ class RayPool:
     def __len__(self) -> int:
         return len(self.directions if self.usable is None else self.usable)
 
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return origins, directions and float colours `[B, 3]` in [0, 1] of rays int64 `[B]`."""
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Look up rays.
+
+        Args:
+            index: int64 `[B]`.
+
+        Returns:
+            Origins, directions and float colours `[B, 3]`, the last in [0, 1], and int64 `[B]` the
+            number of each ray's view.
+        """
         if self.usable is not None:
             index = self.usable[index]
         pixels = len(self.directions) // len(self.origins)
         view = torch.div(index, pixels, rounding_mode="floor")
-        return self.origins[view], self.directions[index], self.colors[index] / 255
+        return self.origins[view], self.directions[index], self.colors[index] / 255, view
 
     def rays(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Return origins and directions of all rays, a view at a time."""

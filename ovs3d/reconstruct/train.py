@@ -16,6 +16,7 @@ from ovs3d.photos.dataset import Photos
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
 from ovs3d.reconstruct.params import ReconstructParams
+from ovs3d.reconstruct.photo_colours import PhotoColours
 from ovs3d.reconstruct.rays import BatchSampler, RayPool, load_rays
 from ovs3d.resume import Checkpoint
 from ovs3d.space.cameras import Cameras
@@ -126,6 +127,7 @@ class Trainer:
             shading=params.shading,
         )
         self.field = Field(config, self.generator).to(self.device)
+        self.colours = PhotoColours(len(pool.origins)).to(self.device)
         self.optimizer = self._new_optimizer()
         # Densities by which samples are left out; some iterations old.
         self._table: Tensor | None = None
@@ -139,8 +141,11 @@ class Trainer:
         if self._table is None or step % _TABLE_EVERY == 0:
             with torch.no_grad():
                 self._table = self.field.density_table()
-        origins, directions, target = self.pool.batch(to_device(self.sampler.next(), self.device))
+        rays = to_device(self.sampler.next(), self.device)
+        origins, directions, target, photo = self.pool.batch(rays)
         color, spread = self._render(origins, directions)
+        if self.params.photo_colours:
+            color = self.colours(color, photo)
         error = (color - target).square().mean()
         loss = error + distortion_weight(self.params, step) * spread
         if step % _TV_EVERY == 0:
@@ -157,6 +162,7 @@ class Trainer:
             "config": self.field.config.to_dict(),
             "field": self.field.state_dict(),
             "occupancy": self.field.occupancy,
+            "colours": self.colours.state_dict(),
             "table": self._table,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -168,6 +174,7 @@ class Trainer:
         self.field = Field(FieldConfig.from_dict(state["config"]), device=self.device)
         self.field.load_state_dict(state["field"])
         self.field.occupancy = state["occupancy"]
+        self.colours.load_state_dict(state["colours"])
         self._table, self._most_steps = state["table"], None
         self.optimizer = self._new_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
@@ -227,7 +234,7 @@ class Trainer:
     def _new_optimizer(self) -> torch.optim.Adam:
         field, params = self.field, self.params
         volumes = [*field.density.parameters(), *field.appearance.parameters()]
-        heads = [*field.basis.parameters(), *field.rgb.parameters()]
+        heads = [*field.basis.parameters(), *field.rgb.parameters(), *self.colours.parameters()]
         groups = [
             {"params": volumes, "lr": params.lr_volumes, "initial": params.lr_volumes},
             {"params": heads, "lr": params.lr_heads, "initial": params.lr_heads},

@@ -128,7 +128,7 @@ def test_no_ray_passes_through_what_is_left_out(scene: SyntheticScene, holed: Pa
     pool = load_rays(photos, scene.cameras, (0, 1), 1, CPU)
     pixels = photos.width * photos.height
     assert len(pool) == 2 * pixels - 20 * 40
-    _, directions, target = pool.batch(torch.arange(len(pool)))
+    _, directions, target, _ = pool.batch(torch.arange(len(pool)))
     magenta = (target - torch.tensor([1.0, 0.0, 1.0])).abs().sum(dim=1) < 0.1
     assert not magenta.any()
     # Those of the first view come first and are all there.

@@ -15,13 +15,14 @@ def test_the_pool_holds_every_pixel_of_the_views(scene: SyntheticScene, scene_fo
     pixels = 96 * 72
     assert len(pool) == 2 * pixels
     index = torch.tensor([0, pixels - 1, pixels, pixels + 96 * 10 + 7])
-    origins, directions, colors = pool.batch(index)
+    origins, directions, colors, views = pool.batch(index)
     for row, (view, pixel) in enumerate([(1, 0), (1, pixels - 1), (4, 0), (4, 967)]):
         origin, direction = scene.cameras.rays(view, pixel_centres(96, 72, 1)[pixel][None])
         assert torch.equal(origins[row], origin[0])
         assert torch.equal(directions[row], direction[0])
         expected = scene.photos[view].view(-1, 3)[pixel] / 255
         assert torch.equal(colors[row], expected)
+    assert views.tolist() == [0, 0, 1, 1]
 
 
 def test_each_ray_comes_once_before_any_comes_again() -> None:

@@ -40,6 +40,7 @@ def small_params(**changes: object) -> ReconstructParams:
         "upsample_at": (25,),
         "occupancy_at": (40,),
         "lr_heads": 0.01,
+        "photo_colours": True,
     }
     tiny = load_scene_params(PARAMS_FILE, "demo").stages.reconstruct
     return tiny.model_copy(update={**values, **changes})
@@ -77,7 +78,7 @@ def test_the_trained_field_renders_a_held_out_view(
 ) -> None:
     field, history = trained
     pool = load_rays(open_photos(images), scene.cameras, (2,), 4, CPU)
-    origins, directions, target = pool.batch(torch.arange(len(pool)))
+    origins, directions, target, _ = pool.batch(torch.arange(len(pool)))
     picture = render_rays(field, origins, directions)
     error = (picture.color - target).square().mean()
     # Nothing learnt: every pixel has the mean colour.
@@ -93,6 +94,17 @@ def test_training_fits_the_photos_in_contracted_space_too(
     field, history = run(scene, images, space="contracted")
     assert field.space.kind == "contracted"
     assert history[-1]["psnr"] > history[0]["psnr"] + 1
+
+
+def test_photos_may_differ_in_exposure(scene: SyntheticScene, tmp_path: Path) -> None:
+    gains = torch.tensor([0.5, 1.0, 1.0, 0.6, 1.3, 1.0])[:, None, None, None]
+    photos = (scene.photos * gains).clamp(0, 255).to(torch.uint8)
+    write_scene(replace(scene, photos=photos), tmp_path / "raw")
+    quality = {
+        matched: run(scene, tmp_path / "raw" / "images", photo_colours=matched)[1][-1]["psnr"]
+        for matched in (False, True)
+    }
+    assert quality[True] > quality[False] + 1
 
 
 def test_the_grid_grows_to_its_final_size(trained: Result) -> None:

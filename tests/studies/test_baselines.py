@@ -130,7 +130,13 @@ def test_windows_of_the_truth_label_the_photo(case: Case) -> None:
 
 
 def test_language_volume(case: Case) -> None:
-    assert score(case, volume.label_maps(case))["accuracy"] > 0.88
+    """Of one view, many voxels are met by one ray, too few to be a surface."""
+    found = volume.label_maps(case)[VIEW]
+    truth = Image.open(case.scene.folder / "truth" / "labels" / f"{VIEW:03d}.png")
+    right = found == np.asarray(truth)[1::3, 1::3] - 1
+    labelled = found != NO_LABEL
+    assert right[labelled].mean() > 0.93
+    assert labelled.mean() > 0.6
 
 
 def test_lifting(case: Case) -> None:
