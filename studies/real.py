@@ -1,12 +1,12 @@
 """Scenes of real photographs: taken from their folders as `ovs3d new-scene` takes them."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from ovs3d.apps.new_scene import make_scene, scene_overrides
+from ovs3d.apps.new_scene import scene_overrides
 from ovs3d.errors import SceneError
 from ovs3d.files import atomic_path
+from ovs3d.intake.scene import make_scene
 from ovs3d.params import load_preset
 from ovs3d.photos.dataset import open_photos
 from stages._run import PARAMS_FILE
@@ -36,16 +36,8 @@ def _import(source: Path, work: Path, preset: str) -> Scene:
     copy = work / "real" / f"{source.name}-{key_of(digests(files))}"
     with locked(copy):
         if not copy.is_dir():
-            arguments = argparse.Namespace(
-                name=source.name,
-                source=source,
-                format=None,
-                labels=None,
-                link=False,
-                val_views=[],
-            )
             with atomic_path(copy) as temporary:
-                make_scene(arguments, temporary)
+                make_scene(source, temporary, copy)
     params = load_preset(PARAMS_FILE, preset)
     overrides = scene_overrides(preset, params, open_photos(copy / "images"))
     settings: list[tuple[str, Any]] = [

@@ -1,6 +1,5 @@
 """One damaged input, and what must hold of it."""
 
-import argparse
 import contextlib
 import io
 import shutil
@@ -12,9 +11,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from ovs3d.apps.new_scene import make_scene
 from ovs3d.errors import guarded
 from ovs3d.files import atomic_path
+from ovs3d.intake.scene import make_scene
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import open_photos
 from ovs3d.photos.labels import label_names, read_labels
@@ -72,7 +71,8 @@ def _holds(chosen: Format, work: Path) -> bool:
             load_scene_params(source / "params.yaml", "scene")
             return
         with atomic_path(scene) as temporary:
-            make_scene(_arguments(source, chosen), temporary)
+            words = None if "segmentations" in chosen.files[0] else "red box, wall"
+            make_scene(source, temporary, scene, words=words, frames=1)
 
     told = io.StringIO()
     with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()), _limited():
@@ -90,19 +90,6 @@ def _holds(chosen: Format, work: Path) -> bool:
         assert left == ["scene"], left
         _sound(scene)
     return code == 0
-
-
-def _arguments(source: Path, chosen: Format) -> argparse.Namespace:
-    labels = None if "segmentations" in chosen.files[0] else "red box, wall"
-    return argparse.Namespace(
-        name="scene",
-        source=source,
-        labels=labels,
-        format=None,
-        link=False,
-        frames=1,
-        val_views=[],
-    )
 
 
 def _sound(scene: Path) -> None:
