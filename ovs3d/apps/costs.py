@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ovs3d.device import encoder_batch, encoder_workers, make_generator
-from ovs3d.features.costs import (
+from ovs3d.features.encoder_cost import (
     EncoderCost,
     clip_tower,
     dino_network,

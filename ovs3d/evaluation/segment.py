@@ -8,15 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ovs3d.field.render import MIN_OPACITY
 from ovs3d.photos.dataset import NO_LABEL
 from ovs3d.space.cameras import Cameras, pixel_centres
-
-MIN_OPACITY = 0.5
-"""Rays of less opacity have no label and end in no point.
-
-Opacity is the probability that a ray ends in the field: below one half it more likely met nothing.
-That is what the number means, so it is no parameter; nobody should gain a score by moving it.
-"""
 
 
 class Rendered(Protocol):

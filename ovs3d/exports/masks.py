@@ -11,9 +11,10 @@ from pycocotools import mask as coco_mask
 from scipy.spatial import KDTree
 from torch.nn import functional
 
-from ovs3d.evaluation.segment import MIN_OPACITY, SegmentedView
+from ovs3d.evaluation.segment import SegmentedView
 from ovs3d.exports.objects import SceneObject
 from ovs3d.exports.surface import Seen
+from ovs3d.field.render import MIN_OPACITY
 from ovs3d.files import atomic_path
 from ovs3d.photos.dataset import NO_LABEL
 from ovs3d.space.cameras import Cameras, pixel_centres

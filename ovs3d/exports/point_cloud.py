@@ -12,8 +12,9 @@ from plyfile import PlyData, PlyElement
 from scipy.spatial import KDTree
 
 from ovs3d.evaluation.palette import label_colors
-from ovs3d.evaluation.segment import MIN_OPACITY, Segmenter
+from ovs3d.evaluation.segment import Segmenter
 from ovs3d.exports.confidence import probabilities, spread_of
+from ovs3d.field.render import MIN_OPACITY
 from ovs3d.files import atomic_path
 from ovs3d.progress import progress
 from ovs3d.space.cameras import Cameras

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ovs3d.evaluation.drawing import legend
 from ovs3d.evaluation.figures import label_entries, overlay
 from ovs3d.evaluation.palette import NO_LABEL_COLOR, UNLABELLED, viridis
-from ovs3d.evaluation.segment import MIN_OPACITY, SegmentedView
+from ovs3d.evaluation.segment import SegmentedView
+from ovs3d.field.render import MIN_OPACITY
 
 KINDS = ("color", "label", "depth", "relevancy")
 

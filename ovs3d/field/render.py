@@ -18,6 +18,12 @@ from ovs3d.field.model import Field
 from ovs3d.field.paths import longest, make_paths
 from ovs3d.spill import take
 
+MIN_OPACITY = 0.5
+"""Rays of less opacity have no label and end in no point.
+
+Opacity is the probability that a ray ends in the field: below one half it more likely met nothing.
+That is what the number means, so it is no parameter; nobody should gain a score by moving it.
+"""
 # Positions that are tested against the occupancy mask at a time, about: bounds the memory of
 # marching. Each is some 16 numbers, and those in occupied space some more.
 _POSITIONS_PER_CHUNK, _BYTES_PER_POSITION = 1 << 19, 128

@@ -7,14 +7,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, march
+from ovs3d.field.render import MIN_OPACITY, RaySamples, march
 from ovs3d.field.voxels import coarsen, voxels
 from ovs3d.photos.dataset import Photos, load_photo, load_seen
 from ovs3d.space.cameras import Cameras, pixel_centres
 from ovs3d.space.space import Grid
 
-MIN_OPACITY = 0.5
-"""Rays of less opacity end nowhere: more likely than not they met nothing."""
 LIGHT = 1e-3
 """Samples of at most this weight are not worth carrying anything to."""
 _COLUMNS = 10

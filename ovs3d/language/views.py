@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ovs3d.field.model import Field
-from ovs3d.field.render import composite, march, shade
-from ovs3d.language.surface import LIGHT, MIN_OPACITY, Surface
+from ovs3d.field.render import MIN_OPACITY, composite, march, shade
+from ovs3d.language.surface import LIGHT, Surface
 from ovs3d.language.volume import LanguageVolume
 from ovs3d.space.cameras import Cameras, pixel_centres
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ovs3d.evaluation.segment import MIN_OPACITY
+from ovs3d.field.render import MIN_OPACITY
 from ovs3d.photos.dataset import NO_LABEL, load_photo
 from ovs3d.space.cameras import Cameras
 from ovs3d.viewer.camera import Pinhole

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovs3d.errors import StoreError
-from ovs3d.evaluation.segment import MIN_OPACITY
 from ovs3d.field.checkpoint import load_tensors, save_tensors
+from ovs3d.field.render import MIN_OPACITY
 from ovs3d.photos.dataset import NO_LABEL
 from ovs3d.space.cameras import Cameras, pixel_centres
 from ovs3d.viewer.surface import RAYS_PER_CHUNK, Seen, Source, look

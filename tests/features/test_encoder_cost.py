@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ovs3d.errors import WeightsError
-from ovs3d.features.costs import clip_tower, dino_network, encoder_cost, seconds_per_flop
+from ovs3d.features.encoder_cost import clip_tower, dino_network, encoder_cost, seconds_per_flop
 from tests.features.conftest import Files
 
 SIDE = 4
