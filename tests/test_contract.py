@@ -25,7 +25,17 @@ HELD_OUT = ("val_views", "test_views")
 SHARED = {"seed", "device", "split", *(f"scenes.${{key}}.{name}" for name in HELD_OUT)}
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
-    ("errors", "files", "device", "progress", "identity", "sections", "resume", "spill"),
+    (
+        "errors",
+        "files",
+        "device",
+        "progress",
+        "identity",
+        "sections",
+        "resume",
+        "spill",
+        "training",
+    ),
     ("photos", "space"),
     ("field", "poses"),
     ("reconstruct", "features", "intake"),

@@ -1,6 +1,6 @@
 """Distillation of CLIP and DINO features into a reconstructed field (Sec. 3, A.3)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,9 +30,8 @@ from ovs3d.field.render import RaySamples, join
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
 from ovs3d.spill import Drawn, Spill, take
+from ovs3d.training import train
 
-LOG_EVERY = 20
-"""Iterations per entry of the history."""
 TERMS = ("total", "color", "feature", "rda", "fda")
 
 
@@ -53,12 +52,14 @@ def distill(
         checkpoint: where a killed training left its state; without one it starts over.
 
     Returns:
-        The segmentation; per `LOG_EVERY` iterations a dict of `step` and the unweighted means of
-        the terms since the last entry, `total` being the weighted sum that is minimised; and rows
-        of a table that say what baking dropped and how far views agree.
+        The segmentation; its history, `step` and the unweighted means of the terms since the last
+        entry, `total` being the weighted sum that is minimised; and rows of a table that say what
+        baking dropped and how far views agree.
     """
     trainer, rows = make_distiller(field, inputs, params, seed)
-    return trainer.model, trainer.run(checkpoint), rows
+    with progress("distill", params.iterations, "iterations") as advance:
+        history = train(trainer, advance, checkpoint)
+    return trainer.model, history, rows
 
 
 def make_distiller(
@@ -97,7 +98,9 @@ def make_distiller(
 
 
 class Distiller:
-    """The training loop over baked rays: a first phase with frozen features, then a joint one."""
+    """Training over baked rays: a first phase with frozen features, then a joint one."""
+
+    log_every, watched = 20, "total"
 
     def __init__(
         self,
@@ -132,29 +135,20 @@ class Distiller:
         )
         self.optimizer = self._optimizer()
 
-    def run(self, checkpoint: Checkpoint | None = None) -> list[dict[str, float]]:
-        """Train for all iterations, from the last checkpoint on, and return the history."""
-        history: list[dict[str, float]] = []
-        saved = checkpoint.load(self.device) if checkpoint else None
-        if saved:
-            self.restore(saved["trainer"])
-            history = saved["history"]
-        done = round(history[-1]["step"]) if history else 0
-        recent: list[Tensor] = []
-        with progress("distill", self.params.iterations, "iterations") as advance:
-            advance(done)
-            for step in range(done + 1, self.params.iterations + 1):
-                if step == self.params.joint_after + 1:
-                    self.start_joint_phase()
-                recent.append(self.step())
-                if step % LOG_EVERY == 0 or step == self.params.iterations:
-                    means = torch.stack(recent).mean(0).tolist()
-                    history.append({"step": step, **dict(zip(TERMS, means, strict=True))})
-                    advance(len(recent), note=f"loss {means[0]:.3f}")
-                    recent = []
-                    if checkpoint and checkpoint.due:
-                        checkpoint.save({"trainer": self.state(), "history": history})
-        return history
+    @property
+    def iterations(self) -> int:
+        """Of both phases."""
+        return self.params.iterations
+
+    def iterate(self, step: int) -> Tensor:
+        """Do iteration `step` (from 1), in its phase; return the terms in the order of `TERMS`."""
+        if step == self.params.joint_after + 1:
+            self.start_joint_phase()
+        return self.step()
+
+    def entry(self, means: Sequence[float]) -> dict[str, float]:
+        """Return mean terms by their names."""
+        return dict(zip(TERMS, means, strict=True))
 
     def state(self) -> dict[str, Any]:
         """Return all that the next steps depend on besides the banks and the parameters."""

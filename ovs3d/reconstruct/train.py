@@ -1,7 +1,7 @@
 """Training of the radiance field from posed photos (TensoRF, Chen et al. 2022)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,14 +22,13 @@ from ovs3d.resume import Checkpoint
 from ovs3d.space.cameras import Cameras
 from ovs3d.space.fit_space import choose_space
 from ovs3d.space.space import Space
-
-LOG_EVERY = 50
-"""Iterations per entry of the history."""
+from ovs3d.training import train
 
 # Total variation is smooth in time: every fourth iteration, four times as strong, does the same.
 _TV_EVERY = 4
 # So are the densities by which samples are left out.
 _TABLE_EVERY = 4
+_SMALLEST_ERROR = 1e-10
 
 
 def train_field(
@@ -53,8 +52,8 @@ def train_field(
         checkpoint: where a killed training left its state; without one it starts over.
 
     Returns:
-        The field, and per `LOG_EVERY` iterations a dict of `step`, `loss` (all terms) and `psnr`
-        (dB, of the batches since the last entry).
+        The field, and its history: `step`, `loss` (all terms) and `psnr` (dB) of the iterations
+        since the last entry.
 
     Raises:
         PosesError: no training view has a pose.
@@ -80,33 +79,16 @@ def fit(
 ) -> tuple[Field, list[dict[str, Any]]]:
     """Fit a field to rays; device, arguments and result are those of `train_field`."""
     trainer = Trainer(pool, space, params, seed)
-    history: list[dict[str, Any]] = []
-    saved = checkpoint.load(pool.directions.device) if checkpoint else None
-    if saved:
-        trainer.restore(saved["trainer"])
-        history = saved["history"]
-    done = history[-1]["step"] if history else 0
     with progress("reconstruct", params.iterations, "iterations") as advance:
-        advance(done)
-        errors, losses = [], []
-        for step in range(done + 1, params.iterations + 1):
-            loss, error = trainer.step(step)
-            losses.append(loss)
-            errors.append(error)
-            if step % LOG_EVERY == 0 or step == params.iterations:
-                psnr = -10 * math.log10(max(float(torch.stack(errors).mean()), 1e-10))
-                loss_mean = float(torch.stack(losses).mean())
-                history.append({"step": step, "loss": loss_mean, "psnr": psnr})
-                advance(len(losses), note=f"{psnr:.2f} dB")
-                errors, losses = [], []
-                if checkpoint and checkpoint.due:
-                    checkpoint.save({"trainer": trainer.state(), "history": history})
+        history = train(trainer, advance, checkpoint)
     trainer.field.update_occupancy()
     return trainer.field, history
 
 
 class Trainer:
     """A field in training: one `step` a call, growing and pruning on schedule."""
+
+    log_every, watched = 50, "psnr"
 
     def __init__(self, pool: RayPool, space: Space, params: ReconstructParams, seed: int) -> None:
         self.pool = pool
@@ -155,6 +137,21 @@ class Trainer:
         self.optimizer.step()
         self._grow(step)
         return loss.detach(), error.detach()
+
+    @property
+    def iterations(self) -> int:
+        """Of the whole training."""
+        return self.params.iterations
+
+    def iterate(self, step: int) -> Tensor:
+        """Do iteration `step` (from 1); return loss and mean squared colour error, detached."""
+        return torch.stack(self.step(step))
+
+    def entry(self, means: Sequence[float]) -> dict[str, float]:
+        """Return the loss and, of the colour error, the PSNR."""
+        loss, error = means
+        psnr = -10 * math.log10(max(error, _SMALLEST_ERROR))
+        return {"loss": loss, "psnr": psnr}
 
     def state(self) -> dict[str, Any]:
         """Return all that the next steps depend on besides the rays and the parameters."""

@@ -47,7 +47,7 @@ def test_views_without_windows_still_teach_where_things_end(
     for name, stand_in in made.items():
         stand_in.return_value.rays.dropped = 0.0
         monkeypatch.setattr(train, name, stand_in)
-    train.distill(MagicMock(), few, distill_params(), 0)
+    train.make_distiller(MagicMock(), few, distill_params(), 0)
     assert made["make_pixel_bank"].call_args.args[2] == VIEWS[:1]
     # View 6 has no pose.
     assert made["make_token_bank"].call_args.args[2] == (1, 4)

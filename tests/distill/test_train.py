@@ -2,12 +2,13 @@
 
 import math
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 from torch import Tensor
 
-from ovs3d.distill import train as training
+from ovs3d import training
 from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
 from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
 from ovs3d.distill.model import (
@@ -111,7 +112,9 @@ def train(
     generator = torch.Generator().manual_seed(0)
     model = new_segmentation(copy, LABELS, text, torch.zeros(8), 2, params, generator)
     both = banks(scene, copy, text, spill)
-    return model, Distiller(model, *both, params, generator, spill).run(checkpoint)
+    return model, training.train(
+        Distiller(model, *both, params, generator, spill), MagicMock(), checkpoint
+    )
 
 
 def label_accuracy(scene: SyntheticScene, model: Segmentation, view: int) -> float:
@@ -176,7 +179,7 @@ def test_a_killed_distillation_ends_like_an_unbroken_one(
     monkeypatch: pytest.MonkeyPatch,
     killed_at: int,
 ) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 3)
+    monkeypatch.setattr(Distiller, "log_every", 3)
     params = distill_params(iterations=12, joint_after=6)
     expected, entries = train(scene, field, params)
     monkeypatch.setattr(Checkpoint, "due", True)

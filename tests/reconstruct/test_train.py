@@ -61,7 +61,7 @@ def run(scene: SyntheticScene, images: Path, seed: int = 0, **changes: object) -
 @pytest.fixture(scope="module")
 def trained(scene: SyntheticScene, images: Path) -> Result:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "LOG_EVERY", 10)
+        patch.setattr(train.Trainer, "log_every", 10)
         return run(scene, images)
 
 
@@ -90,7 +90,7 @@ def test_the_trained_field_renders_a_held_out_view(
 def test_training_fits_the_photos_in_contracted_space_too(
     scene: SyntheticScene, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "LOG_EVERY", 10)
+    monkeypatch.setattr(train.Trainer, "log_every", 10)
     field, history = run(scene, images, space="contracted")
     assert field.space.kind == "contracted"
     assert history[-1]["psnr"] > history[0]["psnr"] + 1
@@ -134,7 +134,7 @@ def test_a_killed_training_ends_like_an_unbroken_one(
     monkeypatch: pytest.MonkeyPatch,
     killed_at: int,
 ) -> None:
-    monkeypatch.setattr(train, "LOG_EVERY", 10)
+    monkeypatch.setattr(train.Trainer, "log_every", 10)
     monkeypatch.setattr(Checkpoint, "due", True)
     steps: list[int] = []
     step_once = train.Trainer.step
