@@ -190,11 +190,11 @@ def encoder_workers(device: torch.device) -> Iterator[int]:
 
 
 def encoder_batch(batch: int, device: torch.device) -> int:
-    """Return how many inputs each of `encoder_workers` gets at a time: `batch`, on a CPU not more
-    than keep a core busy.
+    """Return how many inputs each of `encoder_workers` gets at a time.
 
-    The last bits of what an encoder computes depend on it, so it must be the same on all machines
-    of a kind, however many cores they have.
+    It is `batch`, on a CPU not more than keep a core busy. The last bits of what an encoder
+    computes depend on it, so it must be the same on all machines of a kind, however many cores
+    they have.
     """
     return min(batch, _CORE_BATCH) if device.type == "cpu" else batch
 

@@ -65,9 +65,13 @@ class SceneEntry(Section):
     """A scene: its preset, its held-out views and its overrides, section by section."""
 
     preset: str
+    """Name of the preset that the scene takes its values from."""
     val_views: Views
-    """Their scores steer choices; a scene without them is scored on its test views."""
+    """Photos, counted from 0 in the order of their names, whose scores steer choices; they stand in
+    `metrics.json`. A scene without them is scored on its test views."""
     test_views: Views
+    """Photos whose scores are only reported, in `test.json`. With `split: held_out`, no stage
+    trains on views of either list."""
     poses: dict[str, Any]
     clip_features: dict[str, Any]
     dino_features: dict[str, Any]
@@ -95,9 +99,16 @@ class SceneParams(Section):
     """Everything that the stages of one scene read, overrides applied."""
 
     seed: int
+    """Seed of all random choices: structure from motion, windows, initial values, rays, patches.
+    The same seed gives the same bytes on the same machine."""
     device: Device
+    """Where stages compute. `auto`: on a CUDA GPU where there is one, else on the CPU."""
     memory_budget: MemoryBudget
+    """Memory in 10^9 bytes that distillation may take for what it reads again and again; the rest
+    is read from disk. `auto`: half of what is free. No result depends on it."""
     split: Split
+    """Which views are trained on. `held_out`: none of `val_views` and `test_views`; `paper`: all,
+    as by the paper's released code."""
     preset: str
     """Name of what `stages` holds where the scene overrides nothing."""
     val_views: Views

@@ -19,7 +19,8 @@ def dense_map(
     Args:
         embeddings: [M, D] of the windows of the scale.
         boxes: [M, 4] left, upper, right, lower.
-        width, height: of the working image.
+        width: of the working image in pixels.
+        height: of the working image in pixels.
         dtype: of sums and result.
         deviation: of the Gaussian around the centre of a window that weights it, in pixels; None:
             the plain mean.

@@ -42,8 +42,10 @@ def guided_filter(guide: Tensor, maps: Tensor, radius: int, epsilon: float) -> T
 
 
 def _box_mean(values: Tensor, radius: int) -> Tensor:
-    """Return the mean of [..., h, w] over squares around every pixel, in a time that no radius
-    changes."""
+    """Return the mean of [..., h, w] over squares around every pixel.
+
+    The radius does not change how long it takes.
+    """
     for dim in (-2, -1):
         size = values.shape[dim]
         place = torch.arange(size, device=values.device)

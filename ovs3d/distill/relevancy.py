@@ -38,7 +38,8 @@ def pixel_scores(
     Args:
         features: windows of the view, among others.
         view: photo index.
-        ys, xs: [P] int64 rows and columns of the working image.
+        ys: [P] int64 rows of the working image.
+        xs: [P] int64 columns of the working image.
         text: [C, D] unit texts.
         normalise: `view` stretches every map of the view to [0, 1]; for `scene`, where statistics
             of all views are needed (see `calibration`), a pixel only loses the mean of its labels,

@@ -68,7 +68,10 @@ def make_distiller(
     """Bake the training rays and return the training before its first iteration.
 
     Args:
-        field, inputs, params, seed: as for `distill`.
+        field: as for `distill`.
+        inputs: as for `distill`.
+        params: as for `distill`.
+        seed: as for `distill`.
 
     Returns:
         The training, and the rows of the table that `distill` returns.

@@ -7,3 +7,4 @@ class EvaluateParams(Section):
     """Scoring of rendered views."""
 
     downscale: PositiveInt
+    """Views are rendered, and compared with photos and masks, at photo / this."""

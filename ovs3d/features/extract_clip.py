@@ -48,6 +48,7 @@ class ClipWork(Work):
     title = "CLIP windows"
 
     def prepare(self, device: torch.device) -> Extraction:
+        """Load CLIP and cut the photos into windows; see `Work.prepare`."""
         params, views = self.params, self.views
         encoder = clip.load_clip(params.model, params.weights, device)
         digests = {view: digest(self.photos.paths[view]) for view in views}
@@ -88,6 +89,7 @@ class ClipWork(Work):
         return Extraction(attributes, lambda out: WindowStore.resume(out, attributes, boxes), load)
 
     def open(self, out: Path) -> WindowStore:
+        """Open the `WindowStore` at a path; see `Work.open`."""
         return WindowStore(out)
 
 

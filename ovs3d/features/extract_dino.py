@@ -42,6 +42,7 @@ class DinoWork(Work):
     title = "DINO tokens"
 
     def prepare(self, device: torch.device) -> Extraction:
+        """Load DINO and find out the grid of tokens; see `Work.prepare`."""
         params, photos = self.params, self.photos
         encoder = dino.load_dino(
             params.model, params.weights, device, params.layer, params.final_norm
@@ -72,6 +73,7 @@ class DinoWork(Work):
         return Extraction(attributes, lambda out: TokenStore.resume(out, attributes), load)
 
     def open(self, out: Path) -> TokenStore:
+        """Open the `TokenStore` at a path; see `Work.open`."""
         return TokenStore(out)
 
 

@@ -89,7 +89,8 @@ class FeatureStore(WindowStore):
 
         Args:
             view: photo index.
-            ys, xs: [N] int64 rows and columns of the working image.
+            ys: [N] int64 rows of the working image.
+            xs: [N] int64 columns of the working image.
 
         Returns:
             [N, N_s, D] float32: means of the windows that cover a pixel, not normalised.

@@ -98,7 +98,8 @@ class WindowFeatures:
 
         Args:
             views: [N] int64 photo indices.
-            ys, xs: [N] int64 rows and columns of the working images.
+            ys: [N] int64 rows of the working images.
+            xs: [N] int64 columns of the working images.
 
         Returns:
             [N, N_s, D] float32, not normalised. The sums are rounded to float16 once, which
@@ -178,7 +179,8 @@ class WindowFeatures:
 
         Args:
             views: [N] int64 photo indices.
-            ys, xs: [N] int64 rows and columns of the working images.
+            ys: [N] int64 rows of the working images.
+            xs: [N] int64 columns of the working images.
             text: [C, D] unit vectors on the windows' device.
 
         Returns:

@@ -36,7 +36,8 @@ def lattice(width: int, height: int, divisor: float, strides_per_window: float) 
     """Place the squares of one scale so that every pixel is covered.
 
     Args:
-        width, height: size of the working image in pixels, below 32768.
+        width: of the working image in pixels, below 32768.
+        height: of the working image in pixels, below 32768.
         divisor: the shorter side divided by this is the window side (Sec. A.2: 5, 7, 10).
         strides_per_window: the window side divided by this is the stride (Algorithm 1: 4).
 
@@ -64,8 +65,10 @@ def windows(
     0..stride pixels and clipped to the image, so that averages show no checkerboard.
 
     Args:
-        width, height: size of the working image in pixels.
-        divisor, strides_per_window: see `lattice`.
+        width: of the working image in pixels.
+        height: of the working image in pixels.
+        divisor: as for `lattice`.
+        strides_per_window: as for `lattice`.
         seed_words: non-negative integers that identify seed, photo and scale. Window `m` takes
             the `m`-th draw, so nothing depends on other photos or scales.
 

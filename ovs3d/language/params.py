@@ -11,13 +11,17 @@ class LiftParams(Section):
     """Window features carried to the surface of the field, for queries without training."""
 
     downscale: PositiveInt
+    """Features are carried to the surface along the rays of photo / this."""
     points: PositiveInt
-    """Upper bound of the surface points; where there would be more, voxels are put together."""
+    """Upper bound of the points of the surface; where there would be more, voxels are put
+    together."""
     cosine: Annotated[float, Field(gt=0, lt=1)]
-    """Between features and their codes, what all of them share taken out, for 99 of 100."""
+    """Cosine, in (0, 1), of features with what is stored of them that 99 of 100 must reach, the
+    mean of all taken out. Nearer to 1, points take more memory."""
     window_sigma: PositiveFloat | None
-    """Of a Gaussian around a window's centre, in its sides; None: plain mean (Algorithm 1)."""
+    """As `distill.window_sigma`, for the features that are carried to the surface."""
     templates: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Prompts of queries, `{}` stands for what is asked for."""
+    """Prompts of `ovs3d query`, averaged; `{}` stands for what is asked for."""
     nouns: str
-    """File of phrases, one a line, that the CLIP model knows: what else a place may be."""
+    """Path of a file of phrases that the CLIP model knows, one a line. Queries compare what is
+    asked for with them, to tell what is not in the scene (docs/language.md)."""

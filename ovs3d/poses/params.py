@@ -13,15 +13,23 @@ class PosesParams(Section):
     """Structure from motion with COLMAP."""
 
     camera_model: CameraModel
+    """COLMAP's name of the lens model that all photos share: one or two focal lengths and 0
+    (`PINHOLE`), 1, 2 (`RADIAL`) or 4 (`OPENCV`) coefficients of distortion. Given poses keep their
+    own."""
     matching: Matching
-    """`auto`: all pairs of few photos; of many, neighbours and those that look alike."""
+    """Which pairs of photos are matched. `exhaustive`: all; `sequential`: each with those that
+    follow it, for frames of a video; `auto`: all pairs of few photos, of many those that follow
+    each other or look alike."""
     max_features: PositiveInt
-    """SIFT points per photo."""
+    """Most SIFT points per photo."""
     first_octave: Annotated[int, Field(ge=-1, le=2)]
-    """Finest scale of SIFT: 0 is the photo, -1 twice its size."""
+    """Finest scale at which SIFT looks for points: 0 is the photo, 1 half its size, -1 twice its
+    size, which finds more points in three times the time."""
     max_image_size: PositiveInt
-    """Pixels of the longer side that SIFT sees at most."""
+    """Pixels of the longer side above which photos are made smaller for SIFT. Cameras are in pixels
+    of the whole photo all the same."""
     min_registered: Share
-    """Share of the photos that must get a pose."""
+    """Share of the photos that must get a pose; with fewer, or fewer than two, the stage fails."""
     given: Literal["check", "trust"]
-    """Poses that the scene brings along: compared with the photos, or taken as they are."""
+    """What becomes of poses that a scene brings along. `check`: they are compared with matches of
+    the photos, and refused or put right if these contradict; `trust`: taken as they are."""

@@ -55,10 +55,12 @@ def make_clip(weights_file: Path, wordnet: WordNet, target: Path) -> list[Phrase
 
 
 def read_classifier(state: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return principal axes of the classifier's weights [DIM, F], the classes' unit directions in
-    them [1000, DIM], and the mean pooled feature [F].
+    """Read the classifier of the network.
 
-    The mean is that of a clipped normal distribution, as the last batch norm leaves it.
+    Returns:
+        Principal axes of its weights [DIM, F], the classes' unit directions in them [1000, DIM],
+        and the mean pooled feature [F]: that of a clipped normal distribution, as the last batch
+        norm leaves it.
     """
     weights = state["_fc.weight"].double()
     centred = weights - weights.mean(0)
