@@ -2,4 +2,6 @@
 
 from ovs3d.identity import ROOT, Sources
 
+__all__ = ["MODULES", "ROOT"]
+
 MODULES = Sources(ROOT)

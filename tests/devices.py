@@ -72,7 +72,7 @@ class _Elsewhere(Tensor):
 
     @staticmethod
     def __new__(cls, data: Tensor) -> "_Elsewhere":
-        wrapped: _Elsewhere = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        wrapped: _Elsewhere = Tensor._make_wrapper_subclass(
             cls,
             data.size(),
             strides=data.stride(),
@@ -88,8 +88,11 @@ class _Elsewhere(Tensor):
         _note("tolist")
         return self.data_here.tolist()
 
+    # A class method, as torch's own subclasses have it; the stub shows another one.
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return _run(func, args, kwargs or {})
 
 
@@ -209,7 +212,8 @@ class _Generator(torch.Generator):
 
     def __new__(cls, device: torch.device | str = "cpu") -> "_Generator":
         away = torch.device(device).type == ELSEWHERE.type
-        generator = super().__new__(cls, "cpu" if away else device)
+        # torch's stub has `__init__` in its place.
+        generator = super().__new__(cls, "cpu" if away else device)  # type: ignore[call-arg]
         generator.place = ELSEWHERE if away else torch.device(device)
         return generator
 
@@ -221,5 +225,6 @@ class _Generator(torch.Generator):
 @contextmanager
 def elsewhere() -> Iterator[torch.device]:
     """Yield a device that stands for a GPU inside the block; its random generators work, too."""
-    with _FromLists(), _Mode(), mock.patch.object(torch, "Generator", _Generator):
+    mode = _Mode()  # type: ignore[no-untyped-call]
+    with _FromLists(), mode, mock.patch.object(torch, "Generator", _Generator):
         yield ELSEWHERE

@@ -1,10 +1,11 @@
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from ovs3d import resume
 from ovs3d.resume import Checkpoint
 from tests.damage import flip_bit
 
@@ -14,7 +15,7 @@ CODE = {"a.py": "3c"}
 
 def test_a_saved_state_comes_back_as_it_was(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(5)
-    state = {
+    state: dict[str, Any] = {
         "weights": torch.randn(3, generator=generator),
         "generator": generator.get_state(),
         "grid": (4, 5, 6),
@@ -81,7 +82,7 @@ def test_saving_is_due_after_a_pause_that_grows_with_what_saving_costs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(resume.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     checkpoint = Checkpoint(tmp_path / "unfinished.pt", CODE, {})
     assert not checkpoint.due
     now += 15
@@ -91,7 +92,7 @@ def test_saving_is_due_after_a_pause_that_grows_with_what_saving_costs(
         nonlocal now
         now += 2
 
-    monkeypatch.setattr(resume.torch, "save", slow_save)
+    monkeypatch.setattr(torch, "save", slow_save)
     checkpoint.save({})
     now += 39
     assert not checkpoint.due

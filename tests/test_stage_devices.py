@@ -32,7 +32,7 @@ from tests.world import HELD_OUT, World, make_world, reconstructed
 
 CPU = torch.device("cpu")
 # Training feeds rounding back, and kernels of the CPU round as they like.
-TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
+TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_held_out_views_are_scored_elsewhere(world: World, tmp_path: Path) -> No
     ids=["learned", "mean", "one scale"],
 )
 def test_distillation_elsewhere_is_that_of_the_cpu(
-    world: World, tmp_path: Path, changes: dict[str, object], memory_budget: float
+    world: World, tmp_path: Path, changes: dict[str, Any], memory_budget: float
 ) -> None:
     expected, losses = distilled(world, CPU, tmp_path / "here", **changes)
     with elsewhere() as device:

@@ -126,8 +126,8 @@ def test_waits_of_a_rendered_chunk(world: World, field_file: Path) -> None:
     with elsewhere() as device:
         field = load_field(field_file, device)
         xy = pixel_centres(world.photos.width, world.photos.height, 4)
-        rays = tuple(side.to(device) for side in world.scene.cameras.rays(2, xy))
+        origins, directions = (side.to(device) for side in world.scene.cameras.rays(2, xy))
         with watched_waits() as waits:
-            render_rays(field, *rays)
+            render_rays(field, origins, directions)
     # The longest path, samples in occupied space, and those that matter.
     assert waits.total() == 3, waits

@@ -47,7 +47,7 @@ def sample(loss: Loss, inputs: Inputs, calls: int) -> Sample:
     def work() -> Tensor:
         logits.grad = None
         value = loss(logits, tokens, params)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value.detach()
 
     seconds, cpu_seconds = timed_with_cpu(work, calls)

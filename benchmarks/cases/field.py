@@ -64,7 +64,7 @@ def _planes_by_rows(inputs: tuple[VmVolume, Volume, Tensor, Tensor]) -> Sample:
     def work() -> Values:
         volume.zero_grad()
         values = volume.features(points)
-        values.backward(gradient)  # type: ignore[no-untyped-call]
+        values.backward(gradient)
         planes, lines = ([table.grad for table in side] for side in (volume.planes, volume.lines))
         return _named(values.detach(), planes, lines)
 

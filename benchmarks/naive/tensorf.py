@@ -119,7 +119,7 @@ class Tensorf(nn.Module):
         error = (color - target).square().mean()
         smooth = self.density.total_variation() + self.appearance.total_variation()
         self.optimizer.zero_grad()
-        (error + smooth).backward()  # type: ignore[no-untyped-call]
+        (error + smooth).backward()
         self.optimizer.step()
         if number in self.schedule.mask_at:
             self.update_alpha()

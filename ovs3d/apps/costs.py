@@ -291,7 +291,7 @@ def _seconds_per_point(params: Preset, device: torch.device) -> tuple[float, flo
         with torch.set_grad_enabled(backward):
             total = sum(volume.features(points).square().sum() for volume in volumes)
         if backward and isinstance(total, torch.Tensor):
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
         synchronize(device)
         return (time.perf_counter() - start) / _TIMED_POINTS
 

@@ -174,7 +174,7 @@ class Distiller:
         """Do one iteration; return the terms in the order of `TERMS`, detached."""
         terms = self.terms(*self.draw())
         self.optimizer.zero_grad(set_to_none=True)
-        terms[0].backward()  # type: ignore[no-untyped-call]
+        terms[0].backward()
         self.optimizer.step()
         for group in self.optimizer.param_groups:
             group["lr"] *= self.params.lr_decay ** (1 / self.params.iterations)

@@ -225,9 +225,7 @@ def make_linear(
 ) -> nn.Linear:
     """Return a linear layer with torch's usual initial values, drawn from `generator`."""
     device = generator.device if generator is not None else device
-    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
-        nn.Linear, inputs, outputs, bias=bias, device=device
-    )
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias, device=device)
     if generator is not None:
         bound = inputs**-0.5
         with torch.no_grad():

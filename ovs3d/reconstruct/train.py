@@ -133,7 +133,7 @@ class Trainer:
         if step % _TV_EVERY == 0:
             loss = loss + _TV_EVERY * self._smoothness()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self._grow(step)
         return loss.detach(), error.detach()

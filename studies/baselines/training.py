@@ -151,7 +151,7 @@ def fit(
                 len(rays), (params.batch,), generator=generator, device=generator.device
             )
             optimizer.zero_grad(set_to_none=True)
-            loss(model(rays.samples.select(drawn)), drawn).backward()  # type: ignore[no-untyped-call]
+            loss(model(rays.samples.select(drawn)), drawn).backward()
             optimizer.step()
             for group in optimizer.param_groups:
                 group["lr"] *= params.lr_decay ** (1 / params.iterations)

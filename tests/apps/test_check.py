@@ -60,7 +60,7 @@ def edit_params(old: str, new: str) -> Callable[[Path], None]:
     return edit
 
 
-def write_labels(*labels: str) -> Callable[[Path], None]:
+def write_labels(*labels: str) -> Callable[[Path], object]:
     return lambda folder: (masks(folder) / "classes.txt").write_text("\n".join(labels) + "\n")
 
 
@@ -262,7 +262,7 @@ def test_a_full_disk_is_told(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nearly_full = shutil.disk_usage(project)._replace(free=10_000_000)
-    monkeypatch.setattr(findings.shutil, "disk_usage", lambda _: nearly_full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: nearly_full)
     code, lines = check(capsys)
     assert code == 1
     assert re.search(r"error: .*boxes: 0\.0 GB free on the disk, but .* may take \d", lines[0])

@@ -104,7 +104,7 @@ def train(
     params: DistillParams,
     checkpoint: Checkpoint | None = None,
     spill: Spill = IN_MEMORY,
-) -> tuple[Segmentation, list]:
+) -> tuple[Segmentation, list[dict[str, float]]]:
     copy = Field(field.config, torch.Generator().manual_seed(0))
     copy.load_state_dict(field.state_dict())
     copy.update_occupancy()

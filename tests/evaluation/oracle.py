@@ -27,7 +27,7 @@ class OracleRays:
 class OracleSegmentation:
     """Has the attributes of `ovs3d.distill.model.Segmentation` that evaluation and apps use."""
 
-    labels = LABELS
+    labels: tuple[str, ...] = LABELS
 
     def __init__(self, opacity: float = 1.0) -> None:
         self.opacity = opacity

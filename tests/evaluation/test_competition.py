@@ -20,7 +20,7 @@ COSINES = torch.tensor(
 def test_winner_second_and_margin_are_counted_per_label() -> None:
     found = compete(COSINES, TEXT)
     np.testing.assert_allclose(found.shares, [0.75, 0.0, 0.25])
-    np.testing.assert_allclose(found.seconds, [[0, 2 / 3, 1 / 3], [0, 0, 0], [0, 1, 0]])
+    np.testing.assert_allclose(found.seconds, [[0.0, 2 / 3, 1 / 3], [0.0] * 3, [0.0, 1.0, 0.0]])
     assert found.margins[0, 1] == pytest.approx(0.15)
     assert found.margins[0, 2] == pytest.approx(0.1)
     assert found.margins[2, 1] == pytest.approx(0.4)

@@ -40,10 +40,10 @@ def test_all_masks_are_scored_under_the_papers_split() -> None:
     chosen = choose_views((), (1,), {4}, range(6), "paper").choosing
     assert chosen.views == (1, 4)
     assert chosen.trained_on
-    chosen = choose_views((4,), (1,), {4, 5}, range(6), "paper")
-    assert (chosen.choosing.views, chosen.reporting.views) == ((4,), (1, 5))
-    assert chosen.choosing.trained_on
-    assert chosen.reporting.trained_on
+    both = choose_views((4,), (1,), {4, 5}, range(6), "paper")
+    assert (both.choosing.views, both.reporting.views) == ((4,), (1, 5))
+    assert both.choosing.trained_on
+    assert both.reporting.trained_on
 
 
 def test_views_without_a_pose_are_left_out() -> None:

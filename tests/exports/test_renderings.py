@@ -90,7 +90,7 @@ def test_normals_of_a_plane_look_at_the_camera() -> None:
     x, y = np.meshgrid(np.arange(6), np.arange(5))
     plane = np.stack([x, y, 0.5 * x], axis=-1).reshape(-1, 3).astype(np.float32)
     expected = np.array([0.5, 0, -1]) / np.sqrt(1.25)
-    camera = np.tile(np.float32([0, 0, -9]), (len(plane), 1))
+    camera = np.tile(np.array([0, 0, -9], np.float32), (len(plane), 1))
     np.testing.assert_allclose(estimate_normals(plane, camera), len(plane) * [expected], atol=1e-5)
     np.testing.assert_allclose(estimate_normals(plane[:1], camera[:1]), [[0, 0, -1]], atol=1e-6)
 

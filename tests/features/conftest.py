@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -20,7 +21,7 @@ _CLIP = {
     "vit": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
     "cnn": {"image_size": 32, "timm_model_name": "resnet10t", "timm_pool": "avg"},
 }
-_DINO = {
+_DINO: dict[str, Any] = {
     "model": "vit_small_patch8_224",
     "kwargs": {"img_size": 64, "embed_dim": 24, "depth": 2, "num_heads": 2, "reg_tokens": 2},
     "mean": [0.5, 0.4, 0.3],

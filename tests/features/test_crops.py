@@ -81,7 +81,7 @@ def test_resizing_together_takes_bounded_memory_however_lengths_differ(
     side, longest, at_a_time = 32, 60, 6
     monkeypatch.setattr(crops, "_FLOATS_IN_FLIGHT", at_a_time * 3 * longest**2)
     boxes = torch.tensor([(0, 0, length, longest) for length in range(22, longest + 1, 2)])
-    with LargestTensor() as mode:
+    with LargestTensor() as mode:  # type: ignore[no-untyped-call]
         _resize_together(make_photo(), boxes, side)
     assert mode.largest <= 4 * crops._FLOATS_IN_FLIGHT
 

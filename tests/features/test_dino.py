@@ -23,6 +23,11 @@ def encoder(dino_vit: Files) -> DinoEncoder:
     return load_dino(dino_vit.model, dino_vit.weights, CPU)
 
 
+def timm_model(encoder: DinoEncoder) -> Any:
+    """Return the model as timm's ViT, with the parts that a plain module lacks."""
+    return encoder.model
+
+
 def make_photo(height: int, width: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (height, width, 3), generator=generator, dtype=torch.uint8)
@@ -49,14 +54,14 @@ def test_tokens_after_the_final_norm_are_the_models_own(
     mean, std = (torch.tensor(configuration[key]).view(3, 1, 1) for key in ("mean", "std"))
     pixels = (photo.permute(2, 0, 1) / 255 - mean) / std
     with torch.no_grad():
-        features = encoder.model.forward_features(pixels[None])[0]
+        features = timm_model(encoder).forward_features(pixels[None])[0]
     # One class token and two register tokens come first.
     expected = features[3:].view(8, 8, 24)
     after = encoder.tokens(photo, torch.float32)
     torch.testing.assert_close(after, expected, atol=1e-4, rtol=1e-4)
     before = replace(encoder, final_norm=False).tokens(photo, torch.float32)
     assert not torch.allclose(before, after)
-    torch.testing.assert_close(encoder.model.norm(before), after, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(timm_model(encoder).norm(before), after, atol=1e-4, rtol=1e-4)
 
 
 def test_precision_is_judged_on_the_tokens_that_are_taken(
@@ -65,7 +70,7 @@ def test_precision_is_judged_on_the_tokens_that_are_taken(
     monkeypatch.setattr(device, "_fast_types", lambda _: (torch.bfloat16,))
     encoder = load_dino(dino_vit.model, dino_vit.weights, CPU)
     with torch.no_grad():
-        encoder.model.norm.weight.fill_(torch.inf)
+        timm_model(encoder).norm.weight.fill_(torch.inf)
     assert replace(encoder, final_norm=False).precision == torch.bfloat16
     assert encoder.precision == torch.float32
 
@@ -76,7 +81,7 @@ def test_tokens_are_those_of_the_block_asked_for(
 ) -> None:
     encoder = load_dino(dino_vit.model, dino_vit.weights, CPU, layer, final_norm=False)
     seen: list[torch.Tensor] = []
-    encoder.model.blocks[block].register_forward_hook(lambda *call: seen.append(call[2]))  # type: ignore[index,operator]
+    timm_model(encoder).blocks[block].register_forward_hook(lambda *call: seen.append(call[2]))
     tokens = encoder.tokens(make_photo(64, 64), torch.float32)
     torch.testing.assert_close(tokens.flatten(0, 1), seen[0][0, 3:], atol=1e-5, rtol=1e-5)
 

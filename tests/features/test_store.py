@@ -45,7 +45,7 @@ def test_feature_store_gives_back_what_was_written(tmp_path: Path) -> None:
     embeddings, boxes = group["embeddings"], group["boxes"]
     assert isinstance(embeddings, zarr.Array)
     assert isinstance(boxes, zarr.Array)
-    assert (embeddings.dtype, boxes.dtype) == (np.float16, np.int16)
+    assert (embeddings.dtype, boxes.dtype) == (np.dtype(np.float16), np.dtype(np.int16))
     assert embeddings.shards is not None
     assert embeddings.shards[0] == 1
     np.testing.assert_array_equal(boxes[:], make_boxes())

@@ -1,5 +1,7 @@
 """Small fields for tests."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,9 +12,9 @@ UNIT_BOX = Space("bounded", (-1.0,) * 3, (1.0,) * 3, (1.0, 1.0), (2.0,) * 3, 0.0
 """World and grid coordinates are the same."""
 
 
-def fog(grid: Grid = (6, 5, 7), space: Space = UNIT_BOX, seed: int = 0, **changes: object) -> Field:
+def fog(grid: Grid = (6, 5, 7), space: Space = UNIT_BOX, seed: int = 0, **changes: Any) -> Field:
     """Return a new field, which is a thin fog everywhere."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "space": space,
         "grid": grid,
         "density_ranks": (3, 2, 2),
@@ -23,12 +25,12 @@ def fog(grid: Grid = (6, 5, 7), space: Space = UNIT_BOX, seed: int = 0, **change
         "opacity_threshold": 1e-6,
         "shading": "ray",
     }
-    config = FieldConfig(**{**values, **changes})  # type: ignore[arg-type]
+    config = FieldConfig(**{**values, **changes})
     return Field(config, torch.Generator().manual_seed(seed))
 
 
 @torch.no_grad()
-def lump(grid: Grid = (6, 5, 7), **changes: object) -> Field:
+def lump(grid: Grid = (6, 5, 7), **changes: Any) -> Field:
     """Return a field with a lump of matter at the nodes (2..3, 1..2, 3..4), else empty.
 
     Its occupancy mask is still all ones.

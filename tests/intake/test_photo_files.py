@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pillow_heif
@@ -235,7 +236,7 @@ def test_a_picture_that_is_too_large_is_told_in_plain_words(tmp_path: Path) -> N
     ],
 )
 def test_pixels_that_are_not_square_are_stretched(
-    tmp_path: Path, name: str, options: dict[str, object], size: tuple[int, int]
+    tmp_path: Path, name: str, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
     (tmp_path / "photos").mkdir()
     noise().save(tmp_path / "photos" / name, **options)

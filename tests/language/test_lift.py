@@ -35,7 +35,7 @@ from tests.language.world import (
 class Eager(Checkpoint):
     """A checkpoint that is always due."""
 
-    due = True  # type: ignore[assignment]
+    due = True
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_killed_lift_ends_with_the_same_bytes(
 ) -> None:
     windows = cast(Windows, inputs.clip)
     windows.reads, windows.fail_at = 0, fail_at
-    checkpoint = Eager(tmp_path / "unfinished.pt", "code", {"scene": "balls"})
+    checkpoint = Eager(tmp_path / "unfinished.pt", {"a.py": "3c"}, {"scene": "balls"})
     with pytest.raises(KeyboardInterrupt):
         Lifter(inputs, lift_params()).run(checkpoint)
     windows.fail_at = None

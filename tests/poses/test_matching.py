@@ -14,7 +14,8 @@ from ovs3d.poses.matching import match_descriptors
 def unit_bytes(count: int, seed: int) -> Tensor:
     """Descriptors as SIFT makes them: no negative values, 512 long."""
     values = torch.rand(count, 128, generator=torch.Generator().manual_seed(seed)) ** 4
-    return (512 * values / values.norm(dim=1, keepdim=True)).round().clamp(max=255).byte()
+    lengths: Tensor = values.norm(dim=1, keepdim=True)
+    return (512 * values / lengths).round().clamp(max=255).byte()
 
 
 def noisy(descriptors: Tensor, seed: int) -> Tensor:

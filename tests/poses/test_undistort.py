@@ -40,7 +40,7 @@ def pixel_centres() -> Array:
 def fisheye_rays(xy: Array) -> Array:
     """Return the points of the plane z = 1 that OpenCV's fisheye model shows at pixels."""
     bent = (xy - CENTRE) / FOCAL
-    radius = np.linalg.norm(bent, axis=1)
+    radius: Array = np.linalg.norm(bent, axis=1)
     angles = np.linspace(0, 1.4, 200_000)
     powers = [k * angles ** (2 * i + 3) for i, k in enumerate(BEND)]
     angle = np.interp(radius, angles + sum(powers), angles)

@@ -114,7 +114,7 @@ def test_the_grid_grows_to_its_final_size(trained: Result) -> None:
 
 
 def test_equal_seeds_give_equal_bits(scene: SyntheticScene, images: Path) -> None:
-    changes: dict[str, object] = {"iterations": 14, "upsample_at": (5,), "occupancy_at": (9,)}
+    changes: dict[str, Any] = {"iterations": 14, "upsample_at": (5,), "occupancy_at": (9,)}
     first, history = run(scene, images, **changes)
     second, again = run(scene, images, **changes)
     other, _ = run(scene, images, seed=1, **changes)

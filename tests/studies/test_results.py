@@ -22,7 +22,9 @@ FLAT = Summary({"den": [0.3], "hall": [0.1]}, {"den": [0.5], "hall": [0.5]}, 2)
 def test_means_over_scenes_and_spread_over_seeds() -> None:
     assert FULL.per_seed == pytest.approx([0.7, 0.7])
     assert (FULL.mean, FULL.spread) == pytest.approx((0.7, 0))
-    assert FULL.worst == ("hall", pytest.approx(0.55))
+    label, lowest = FULL.worst
+    assert label == "hall"
+    assert lowest == pytest.approx(0.55)
     # Means over scenes of 0.6 and 0.7: their sample deviation is 0.1 / sqrt(2).
     assert (GAP.mean, GAP.spread) == pytest.approx((0.65, 0.070711), abs=1e-6)
     assert (FLAT.mean, FLAT.spread) == pytest.approx((0.2, 0))

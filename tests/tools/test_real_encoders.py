@@ -30,7 +30,7 @@ NOUNS = """\
 class SmallWordNet(WordNet):
     """Two classes: cup and fork."""
 
-    classes = [3, 4]  # type: ignore[assignment]  # noqa: RUF012
+    classes = [3, 4]  # noqa: RUF012
 
 
 def small_wordnet() -> WordNet:

@@ -13,7 +13,7 @@ class _Regression:
     """The smallest task: fit a line to random points."""
 
     def __init__(self) -> None:
-        self.state: nn.Module = nn.Linear(2, 1)
+        self.state = nn.Linear(2, 1)
         nn.init.zeros_(self.state.weight)
         nn.init.zeros_(self.state.bias)
         self.exported: Tensor | None = None
@@ -65,6 +65,8 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
         train(stopping, options)
     except KeyboardInterrupt:
         train(broken, replace(options, check_every=60.0))
+    assert whole.exported is not None
+    assert broken.exported is not None
     assert torch.equal(whole.exported, broken.exported)
 
 

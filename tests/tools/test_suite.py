@@ -19,7 +19,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "suite.md"
 
 @pytest.fixture(params=RECIPES, ids=lambda recipe: recipe.name)
 def recipe(request: pytest.FixtureRequest) -> Recipe:
-    return request.param
+    chosen: Recipe = request.param
+    return chosen
 
 
 def _documented() -> dict[str, list[str]]:

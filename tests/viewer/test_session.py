@@ -53,7 +53,7 @@ def test_without_a_language_volume_the_answer_says_what_to_do(opened: OpenScene)
 def test_layers_and_hidden_labels_are_kept_apart(session: Session) -> None:
     session.show("labels")
     session.hide([1])
-    assert (session.how.layer, session.how.hidden) == ("labels", {1})
+    assert (session.how.layer, session.how.hidden) == ("labels", frozenset({1}))
     other = Session(session.scene)
     assert (other.how.layer, other.how.hidden) == ("colours", frozenset())
 

@@ -92,7 +92,7 @@ def train(task: Task, options: RunOptions) -> None:
             group["lr"] = _learning_rate(step, options)
         losses = task.loss(Draw.of(options.seed, step))
         optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack(list(losses.values())).sum().backward()
         nn.utils.clip_grad_norm_(task.trained().parameters(), 3.0)
         optimizer.step()
         task.after_step(step / options.steps)
