@@ -29,6 +29,10 @@ class Picked:
     relevancy: float | None
 
 
+_REACH = 0.015
+"""Between a click and what it means, as a share of the width: splats leave little holes."""
+
+
 def pick(scene: OpenScene, how: Look, camera: Pinhole, place: tuple[float, float]) -> Picked | None:
     """Tell what a camera sees at a place in its picture; None if nothing.
 
@@ -40,17 +44,35 @@ def pick(scene: OpenScene, how: Look, camera: Pinhole, place: tuple[float, float
     """
     surface = scene.surface
     buffers = draw(surface, how.hidden, camera)
-    column = min(int(place[0] * camera.width), camera.width - 1)
-    row = min(int(place[1] * camera.height), camera.height - 1)
-    splat = int(buffers.splat[row, column])
-    if splat == NOTHING:
+    pixel = _nearest(buffers.splat != NOTHING, place)
+    if pixel is None:
         return None
+    splat = int(buffers.splat[pixel])
     splats, answer = surface.splats, how.answer
     cosines = splats.logits[splat].astype(np.float32)
     best = np.argsort(-cosines, kind="stable")
     return Picked(
         splats.positions[splat],
-        float(buffers.depth[row, column]),
+        float(buffers.depth[pixel]),
         [(scene.labels[index], float(cosines[index])) for index in best],
         float(answer.of(surface.pieces.rows[splat : splat + 1])[0]) if answer else None,
     )
+
+
+def _nearest(shown: NDArray[np.bool_], place: tuple[float, float]) -> tuple[int, int] | None:
+    """Return the pixel, row and column, nearest to a place among those near it that show something.
+
+    Args:
+        shown: [h, w].
+        place: as of `pick`.
+    """
+    size = np.array(shown.shape)
+    middle = np.minimum((np.array(place[::-1]) * size).astype(int), size - 1)
+    reach = round(_REACH * shown.shape[1])
+    corner = np.maximum(middle - reach, 0)
+    end = middle + reach + 1
+    found = np.argwhere(shown[corner[0] : end[0], corner[1] : end[1]]) + corner
+    if not len(found):
+        return None
+    row, column = found[np.square(found - middle).sum(axis=1).argmin()]
+    return int(row), int(column)
