@@ -1,6 +1,7 @@
 """Measure queries on what is there and on what is not: `python -m studies.queries`."""
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("studies.queries", description=__doc__)
     parser.add_argument("--scenes", type=Path, default=Path("data/suite"), help="folder of a suite")
     parser.add_argument("--split", choices=("dev", "test", "all"), default="test")
+    parser.add_argument("--only", nargs="+", metavar="SCENE", help="keep the results of the others")
     parser.add_argument("--views", choices=("val", "test"), default="test", help="to score")
     parser.add_argument("--preset", default="tiny", help="of params.yaml")
     parser.add_argument("--seed", type=int, default=0, help="of the fields")
@@ -52,14 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, command: str) -> None:
-    console = plain_console()
-    answers = {}
-    for scene in load_scenes(arguments.scenes, arguments.split):
-        answers[scene.name] = ask(scene, arguments)
-        names = summarise(answers[scene.name])["names"]
-        console.print(scene.name, names, soft_wrap=True)
-    results = collect(answers, command)
-    write_json(arguments.out / "queries.json", results)
+    console, file = plain_console(), arguments.out / "queries.json"
+    scenes = json.loads(file.read_text())["scenes"] if arguments.only else {}
+    for scene in load_scenes(arguments.scenes, arguments.split, arguments.only):
+        scenes[scene.name] = describe(ask(scene, arguments))
+        console.print(scene.name, scenes[scene.name]["groups"]["names"], soft_wrap=True)
+    results = {"command": command, "groups": means(scenes), "scenes": dict(sorted(scenes.items()))}
+    write_json(file, results)
     with atomic_path(arguments.out / "queries.md") as temporary:
         temporary.write_text(page(results, arguments.views))
     console.print(f"results: {arguments.out}/queries.md, {arguments.out}/queries.json")
@@ -114,24 +115,28 @@ def compare(finding: Finding, views: Sequence[PointView], masks: Sequence[Tensor
     return {"located": located, "iou": ious}
 
 
-def collect(answers: Mapping[str, Sequence[Answer]], command: str) -> dict[str, Any]:
-    """Return what `queries.json` holds: means over all scenes and of each, and what went wrong."""
-    everything = [answer for each in answers.values() for answer in each]
-    scenes = {
-        name: {
-            "groups": summarise(each),
-            "wrong": {
-                group: [
-                    answer["text"]
-                    for answer in each
-                    if answer["group"] == group and answer["found"] != (group in PRESENT)
-                ]
-                for group in GROUPS
-            },
-        }
-        for name, each in answers.items()
+def describe(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return what `queries.json` holds of a scene: means by group, and texts answered wrongly."""
+    wrong = {
+        group: [
+            answer["text"]
+            for answer in answers
+            if answer["group"] == group and answer["found"] != (group in PRESENT)
+        ]
+        for group in GROUPS
     }
-    return {"command": command, "groups": summarise(everything), "scenes": scenes}
+    return {"groups": summarise(answers), "wrong": wrong}
+
+
+def means(scenes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return the means over scenes of what `describe` returned, and how many texts there were."""
+    table: dict[str, dict[str, float]] = {}
+    for group in GROUPS:
+        own = [each["groups"][group] for each in scenes.values() if group in each["groups"]]
+        if own:
+            table[group] = {name: _mean([each[name] for each in own]) for name in own[0]}
+            table[group]["texts"] = sum(each["texts"] for each in own)
+    return table
 
 
 def summarise(answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
@@ -166,7 +171,7 @@ def page(results: Mapping[str, Any], views: str) -> str:
         (
             "# Queries",
             f"The language volume asked for what is in a scene and for what is not, {views} views "
-            f"of {len(scenes)} scenes, which nothing was trained on. In percent, over all texts:",
+            f"of {len(scenes)} scenes, which nothing was trained on. In percent, means over scenes:",
             f"    {results['command']}",
             table(("texts", "", "number", "right", "located", "IoU"), body, numbers=2),
             "- right: found if it is there, not found if it is not.\n"

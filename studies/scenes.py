@@ -1,7 +1,7 @@
 """Scenes to measure on: a suite with its split, or a folder of scenes with masks."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,22 +80,31 @@ class Scene:
         return found
 
 
-def load_scenes(folder: Path, split: str) -> list[Scene]:
+def load_scenes(folder: Path, split: str, only: Collection[str] | None = None) -> list[Scene]:
     """Find the scenes of a folder.
 
     Args:
         folder: with a `suite.json`, or with scenes all of whose masked views are test views.
         split: `dev`, `test` or `all`; a folder without `suite.json` knows no split.
+        only: names of the scenes that are wanted; None: all.
 
     Raises:
         SceneError: there is none, or the suite names views that have no masks.
     """
     file = folder / SUITE_FILE
     if file.is_file():
-        scenes = [_of_suite(folder, name, entry) for name, entry in _read(file, split).items()]
+        scenes = [
+            _of_suite(folder, name, entry)
+            for name, entry in _read(file, split).items()
+            if only is None or name in only
+        ]
     else:
         found = sorted(path.parent for path in folder.glob("*/segmentations"))
-        scenes = [Scene(path.name, path, (), masked_views(path)) for path in found]
+        scenes = [
+            Scene(path.name, path, (), masked_views(path))
+            for path in found
+            if only is None or path.name in only
+        ]
     if not scenes:
         raise SceneError(f"{folder}: no scenes of split {split} in it")
     return scenes

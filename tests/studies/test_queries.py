@@ -7,7 +7,7 @@ import torch
 from ovs3d.language.views import PointView
 from ovs3d.language.volume import Finding
 from studies.asked import PRESENT, questions
-from studies.queries import collect, compare, page
+from studies.queries import compare, describe, means, page
 from studies.scenes import Scene
 from tools.scenes.vocabulary import BACKGROUNDS, KINDS
 
@@ -76,16 +76,16 @@ def test_page_tells_the_right_answers() -> None:
         {"text": "c", "group": "absent kinds", "found": True},
         *[{"text": "d", "group": "absent kinds", "found": False}] * 3,
     ]
-    results = collect({"toy": answers}, "x")
-    groups = results["groups"]
-    wrong = results["scenes"]["toy"]["wrong"]
+    scenes = {"toy": describe(answers), "other": describe(answers[:1])}
+    wrong = scenes["toy"]["wrong"]
     assert {group: texts for group, texts in wrong.items() if texts} == {
         "names": ["b"],
         "absent kinds": ["c"],
     }
-    assert groups["names"] == {"texts": 2, "found": 0.5, "located": 0.6667, "iou": 0.4}
+    groups = means(scenes)
+    assert groups["names"] == {"texts": 3, "found": 0.75, "located": 0.8333, "iou": 0.5}
     assert groups["absent kinds"] == {"texts": 4, "found": 0.25}
-    written = page(results, "val")
-    assert "| names | labels as they are | 2 | 50.0 | 66.7 | 40.0 |" in written
+    written = page({"command": "x", "groups": groups, "scenes": scenes}, "val")
+    assert "| names | labels as they are | 3 | 75.0 | 83.3 | 50.0 |" in written
     assert "| absent kinds | the same kinds without a colour | 4 | 75.0 |  |  |" in written
     assert "| toy | 50 |" in written
