@@ -171,7 +171,7 @@ def page(results: Mapping[str, Any], views: str) -> str:
         (
             "# Queries",
             f"The language volume asked for what is in a scene and for what is not, {views} views "
-            f"of {len(scenes)} scenes, which nothing was trained on. In percent, means over scenes:",
+            f"of {len(scenes)} scenes, unseen by training. In percent, means over scenes:",
             f"    {results['command']}",
             table(("texts", "", "number", "right", "located", "IoU"), body, numbers=2),
             "- right: found if it is there, not found if it is not.\n"
