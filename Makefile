@@ -11,12 +11,16 @@ export OMP_WAIT_POLICY ?= passive
 # The stages' commands say `python`; it has to be the one of the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test bench gpu-check lint types clean
+.PHONY: demo test test-all bench gpu-check lint types clean
 
 demo: $(READY)
 	$(BIN)/dvc repro
 
+# All but whole pipelines, disturbed stages, models of full size and browsers.
 test: $(READY_DEV)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY_DEV)
 	$(BIN)/python -m pytest
 
 bench: $(READY_DEV)

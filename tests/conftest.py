@@ -12,6 +12,13 @@ from tests.project import copy_project, run
 from tests.synthetic import SyntheticScene, make_scene, write_scene
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a whole project as slow."""
+    for item in items:
+        if "built_project" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def scene() -> SyntheticScene:
     """Six 96 x 72 views of the synthetic world."""

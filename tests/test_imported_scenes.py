@@ -48,6 +48,7 @@ def run_stage(stage: str, scene: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended.value.code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_imported_scene_is_segmented_and_scored(
     project: Path, truth: Truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

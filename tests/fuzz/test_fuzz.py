@@ -9,6 +9,7 @@ _EXAMPLES = {"COLMAP binary": 4}
 """A process of its own reads each of these."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_inputs_are_read_right_or_refused_in_one_line(name: str) -> None:
     examples = _EXAMPLES.get(name, 20)
