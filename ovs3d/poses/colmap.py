@@ -22,6 +22,7 @@ from torch import Tensor
 from ovs3d.device import to_device
 from ovs3d.photos.dataset import Photos, file_format, has_alpha, is_upright, load_photo, load_seen
 from ovs3d.poses.epipolar import Matches
+from ovs3d.poses.lenses import lens_groups
 from ovs3d.poses.matching import match_descriptors
 from ovs3d.poses.pairs import photo_pairs
 from ovs3d.poses.params import Matching, PosesParams
@@ -40,7 +41,7 @@ _READABLE = ("JPEG", "MPO", "PNG")
 def run_colmap(
     photos: Photos, params: PosesParams, seed: int, scratch: Path, device: torch.device
 ) -> pycolmap.Reconstruction | None:
-    """Reconstruct cameras and sparse points; one camera is shared by all photos.
+    """Reconstruct cameras and sparse points; photos share a camera as `lens_groups` says.
 
     Args:
         photos: the scene's photos.
@@ -204,17 +205,21 @@ def _create_database(
     photos: Photos, names: list[str], camera_model: str, images: Path, database: Path
 ) -> None:
     options = pycolmap.ImageReaderOptions(camera_model=camera_model)
-    # A photo that was written anew has lost its EXIF, which holds the focal length.
-    first = photos.paths[0] if _readable(photos.paths[0]) else images / names[0]
-    guess = pycolmap.infer_camera_from_image(first, options)
-    camera = pycolmap.Camera.create_from_model_name(
-        1, camera_model, guess.mean_focal_length(), photos.width, photos.height
-    )
-    camera.has_prior_focal_length = guess.has_prior_focal_length
+    groups = lens_groups(photos.paths)
     with pycolmap.Database.open(database) as tables:
-        camera_id = tables.write_camera(camera, use_camera_id=True)
-        for view, name in enumerate(names):
-            image = pycolmap.Image(name=name, camera_id=camera_id, image_id=view + 1)
+        for group in range(max(groups) + 1):
+            view = groups.index(group)
+            # A photo that was written anew has lost its EXIF, which holds the focal length.
+            original = photos.paths[view]
+            first = original if _readable(original) else images / names[view]
+            guess = pycolmap.infer_camera_from_image(first, options)
+            camera = pycolmap.Camera.create_from_model_name(
+                group + 1, camera_model, guess.mean_focal_length(), photos.width, photos.height
+            )
+            camera.has_prior_focal_length = guess.has_prior_focal_length
+            tables.write_camera(camera, use_camera_id=True)
+        for view, (name, group) in enumerate(zip(names, groups, strict=True)):
+            image = pycolmap.Image(name=name, camera_id=group + 1, image_id=view + 1)
             tables.write_image(image, use_image_id=True)
 
 

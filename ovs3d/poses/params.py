@@ -13,9 +13,9 @@ class PosesParams(Section):
     """Structure from motion with COLMAP."""
 
     camera_model: CameraModel
-    """COLMAP's name of the lens model that all photos share: one or two focal lengths and 0
-    (`PINHOLE`), 1, 2 (`RADIAL`) or 4 (`OPENCV`) coefficients of distortion. Given poses keep their
-    own."""
+    """COLMAP's name of the lens model: one or two focal lengths and 0 (`PINHOLE`), 1, 2 (`RADIAL`)
+    or 4 (`OPENCV`) coefficients of distortion. All photos share a camera, unless their EXIF tells
+    of several, or of several focal lengths; given poses keep their own."""
     matching: Matching
     """Which pairs of photos are matched. `exhaustive`: all; `sequential`: each with those that
     follow it, for frames of a video; `auto`: all pairs of few photos, of many those that follow

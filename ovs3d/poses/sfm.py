@@ -40,7 +40,7 @@ class PosesReport:
         missing: names of the photos without a pose.
         points: number of sparse points.
         error: mean reprojection error in photo pixels.
-        focal: mean focal length in photo pixels.
+        focal: smallest and largest focal length in photo pixels.
         far: largest depth in units of the smallest.
         turn: degrees clockwise that would stand the photos upright.
         agreement: how far given poses agree with the photos; empty if there are none.
@@ -51,7 +51,7 @@ class PosesReport:
     missing: tuple[str, ...]
     points: int
     error: float
-    focal: float
+    focal: tuple[float, float]
     far: float
     turn: int
     agreement: str = ""
@@ -64,7 +64,7 @@ class PosesReport:
             "without a pose": ", ".join(self.missing) or "none",
             "sparse points": self.points,
             "reprojection error (px)": self.error,
-            "focal length (px)": self.focal,
+            "focal length (px)": " to ".join(dict.fromkeys(f"{each:.1f}" for each in self.focal)),
             "depths (unit scene)": f"1 to {self.far:.1f}",
         }
         if self.agreement:
@@ -129,7 +129,7 @@ def reconstruct_poses(
         missing=missing,
         points=len(sparse.points),
         error=model.compute_mean_reprojection_error(),
-        focal=float(sparse.intrinsics[:, :2].mean()),
+        focal=(float(sparse.intrinsics[:, :2].min()), float(sparse.intrinsics[:, :2].max())),
         far=cameras.far,
         turn=turn_to_upright(sparse.world_from_camera),
         agreement=agreement,

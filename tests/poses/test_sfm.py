@@ -8,10 +8,11 @@ import numpy as np
 import pycolmap
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ovs3d.errors import PosesError, SceneError
 from ovs3d.photos.dataset import open_photos
+from ovs3d.poses.lenses import lens_groups
 from ovs3d.poses.params import PosesParams
 from ovs3d.poses.sfm import PosesReport, reconstruct_poses
 from ovs3d.space.cameras import load_cameras
@@ -91,6 +92,31 @@ def test_all_photos_are_placed_where_they_were_taken(
     assert np.median(rotations) < 0.3
     assert np.median(positions) < 0.01
     assert cameras.intrinsics[0, 0].item() == pytest.approx(0.95 * 160, rel=0.01)
+
+
+def test_photos_of_several_focal_lengths_have_several_cameras(tmp_path: Path) -> None:
+    """Every third photo of the world has the same one, as its EXIF says."""
+    world = make_scene(VIEWS, 160, 120, zoom=0.15)
+    write_scene(world, tmp_path)
+    photos = open_photos(tmp_path / "images")
+    truth = world.cameras.intrinsics[:, 0]
+    for path, focal in zip(photos.paths, truth.tolist(), strict=True):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Make] = "maker"
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLength] = round(focal / 40, 2)
+        Image.open(path).save(path, exif=exif)
+    assert lens_groups(photos.paths) == [0, 1, 2] * (VIEWS // 3)
+    report = reconstruct_poses(photos, PARAMS, 0, tmp_path / "poses", CPU)
+    cameras = load_cameras(tmp_path / "poses" / "cameras.json")
+    assert report.missing == ()
+    found = cameras.intrinsics[:, 0]
+    assert len(found.unique()) == 3
+    assert torch.allclose(found, truth, rtol=0.03)
+    assert report.focal == (found.min().item(), found.max().item())
+
+
+def test_what_exif_does_not_tell_is_one_camera(images: Path) -> None:
+    assert set(lens_groups(open_photos(images).paths)) == {0}
 
 
 def test_unit_scene_holds_the_content_between_near_and_far(
