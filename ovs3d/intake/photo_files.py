@@ -80,6 +80,15 @@ def describe_others(folder: Path, photos: Collection[Path]) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items())
 
 
+def describe_folders(folder: Path) -> str:
+    """Say which folders right below hold photos, which are not taken; empty if none does."""
+    found = (
+        (sum(path.suffix.lower() in SUFFIXES for path in below.glob("[!.]*")), below.name)
+        for below in sorted(folder.glob("[!.]*/"))
+    )
+    return ", ".join(f"{count} photos in folder {name}" for count, name in found if count)
+
+
 def dead_links(folder: Path) -> list[Path]:
     """List what a folder names as photos, but does not hold."""
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))

@@ -9,7 +9,7 @@ from pathlib import Path
 from ovs3d.errors import Ovs3dError, SceneError
 from ovs3d.intake.bring import Plan, bring_masks, bring_photos, plan_photos
 from ovs3d.intake.importers import LABELS_FILE, Format, Source, open_source
-from ovs3d.intake.photo_files import dead_links, describe_others, list_photos
+from ovs3d.intake.photo_files import dead_links, describe_folders, describe_others, list_photos
 from ovs3d.intake.video import extract_frames
 from ovs3d.photos.dataset import Photos, has_alpha, open_photos
 from ovs3d.photos.labels import Label, label_names, labels_of_option, read_labels, write_labels
@@ -53,7 +53,7 @@ class SceneReport:
             "with pixels left out (alpha)": self.alpha and f"{self.alpha}; white elsewhere",
             "left out (have no pose)": ", ".join(given.without_pose if given else ()),
             "left out (no such photo)": _counted(given.without_photo) if given else "",
-            "left out (no photos)": self.others,
+            "left out (other files)": self.others,
             "note": "; ".join(given.notes if given else ()),
             "labels": ", ".join(map(str, self.labels)),
             "validation views": ", ".join(map(str, self.val)),
@@ -165,7 +165,8 @@ def _others(source: Source) -> str:
             f"{dead[0]}: leads nowhere, as {len(dead)} in all do, but masks count all photos; "
             "bring the photos back, or take the masks away"
         )
-    return ", ".join(filter(None, (describe_others(each, known) for each in folders)))
+    beside = (describe_others(folder, known) for folder in folders)
+    return ", ".join(filter(None, (*beside, *map(describe_folders, folders))))
 
 
 def _write_poses(given: GivenPoses, plans: Mapping[Path, Plan], folder: Path) -> None:

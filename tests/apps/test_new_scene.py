@@ -310,7 +310,7 @@ def test_what_is_left_out_is_told_and_alpha_too(
     picture.save(photo)
     assert new_scene("a", source, "--labels", "a, b") == 0
     told = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
-    assert "left out (no photos) 1 links that lead nowhere, 1 .xmp" in told
+    assert "left out (other files) 1 links that lead nowhere, 1 .xmp" in told
     assert "with pixels left out (alpha) 1; white elsewhere" in told
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ovs3d.errors import SceneError
 from ovs3d.intake.bring import Plan, bring_masks, bring_photos, photo_names, plan_photos
-from ovs3d.intake.photo_files import describe_others, list_photos
+from ovs3d.intake.photo_files import describe_folders, describe_others, list_photos
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import load_photo, load_seen, open_photos
 from ovs3d.poses.sfm import reconstruct_poses
@@ -199,6 +199,13 @@ def test_what_is_no_photo_is_told_by_kind(tmp_path: Path) -> None:
         "2 .xmp, 1 thumbnails, 1 .dng (raw; develop them to JPEG), 2 links that lead nowhere, "
         "1 .mov"
     )
+
+
+def test_photos_in_folders_below_are_told(tmp_path: Path) -> None:
+    for name in ("a.jpg", "right/b.jpg", "right/c.png", ".hidden/d.jpg", "left/deeper/e.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        noise().save(tmp_path / name)
+    assert describe_folders(tmp_path) == "2 photos in folder right"
 
 
 def test_a_raw_photo_under_another_name_is_named(tmp_path: Path) -> None:
