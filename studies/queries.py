@@ -73,9 +73,12 @@ def ask(scene: Scene, arguments: argparse.Namespace) -> list[Answer]:
     params = make_params(scene, arguments.preset, {}, arguments.seed, file)
     products = Products(scene, arguments.work)
     device = resolve_device(params.device)
-    field = load_field(products.reconstruct(params) / "field.safetensors", device)
+    # Stages that train do not work below no_grad.
+    with torch.enable_grad():
+        lifted, reconstructed = products.lift(params), products.reconstruct(params)
+    field = load_field(reconstructed / "field.safetensors", device)
     cameras = load_cameras(products.poses(params) / "cameras.json")
-    volume = LanguageVolume.open(products.lift(params), device=device)
+    volume = LanguageVolume.open(lifted, device=device)
     labels = label_names(read_labels(scene.classes))
     masks = read_masks(scene.segmentations, labels, open_photos(scene.images))
     downscale = params.stages.evaluate.downscale
