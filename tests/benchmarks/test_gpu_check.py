@@ -27,6 +27,7 @@ def small() -> Setting:
     return replace(TINY, changes={"batch": 64, "patches": 2, "patch_tokens": 4}, sizes=sizes)
 
 
+@pytest.mark.slow
 def test_a_device_that_computes_as_the_cpu_passes_every_row(tmp_path: Path) -> None:
     with elsewhere() as device:
         rows = gpu_check.run(gpu_check.shape_checks("made up", small(), device, calls=1))

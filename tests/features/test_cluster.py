@@ -28,6 +28,8 @@ from ovs3d.photos.dataset import Photos, open_photos
 from tests.features.test_store import contents
 from tests.synthetic import make_scene, write_scene
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SEED = 7
 VIEWS = 8

@@ -55,6 +55,7 @@ command = f"ovs3d new-scene in-label-slash {arguments.out}/label-slash --labels 
 '''
 
 
+@pytest.mark.slow
 def test_a_case_is_made_and_run(tmp_path: Path) -> None:
     (tmp_path / "make.py").write_text(_MAKE.replace("@case(NEW)", "@case()"))
     assert case_names(tmp_path) == ["label-slash"]

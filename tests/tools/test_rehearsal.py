@@ -21,6 +21,7 @@ def test_labels_differ_and_are_numbered_in_order(seed: int) -> None:
     assert numbers == list(range(1, len(scene.entities) + 1))
 
 
+@pytest.mark.slow
 def test_scenes_vary_in_what_real_ones_vary_in() -> None:
     shoots = [rehearsal(seed, SIZE, 1) for seed in range(40)]
     scenes = [shoot.scene for shoot in shoots]
