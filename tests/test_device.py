@@ -134,6 +134,5 @@ def test_kept_memory_is_not_cleared_again() -> None:
         mode: int(subprocess.check_output([sys.executable, "-c", _FAULTS, mode]))
         for mode in ("default", "kept")
     }
-    # 16 blocks of 4 MB are 16,384 pages a turn; a system short of memory takes some back.
-    assert 10 * faults["kept"] < faults["default"]
-    assert faults["default"] > 100_000
+    # 16 blocks of 4 MB are 16,384 pages a turn.
+    assert faults["kept"] < 1000 < faults["default"]
