@@ -9,6 +9,7 @@ from ovs3d.features.extract_clip import extract_clip
 from ovs3d.params import SceneParams
 from ovs3d.photos.dataset import open_photos
 from ovs3d.photos.views import split_views
+from ovs3d.poses.upright import read_turn
 from ovs3d.progress import summary_table
 from stages._run import run
 
@@ -29,9 +30,10 @@ def main(arguments: argparse.Namespace, params: SceneParams) -> None:
         arguments.out / STORE,
         cluster,
         views.train,
+        read_turn(arguments.poses),
     )
     summary_table(f"CLIP features of {arguments.scene}", report.rows())
 
 
 if __name__ == "__main__":
-    sys.exit(run(main, __doc__, paths=("images", "out")))
+    sys.exit(run(main, __doc__, paths=("images", "poses", "out")))

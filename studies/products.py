@@ -19,6 +19,7 @@ from ovs3d.files import digest
 from ovs3d.identity import ROOT, code_of
 from ovs3d.params import SceneParams
 from ovs3d.poses.given_poses import FOLDER as GIVEN_POSES
+from ovs3d.poses.upright import read_turn
 from studies.scenes import Scene
 
 _KEY_DIGITS = 12
@@ -47,7 +48,10 @@ class Products:
         made_from: list[Any] = [self._photos()]
         if params.stages.clip_features.views < 1:
             made_from += [params.val_views, params.test_views]
-        return self._run("clip_features", _unseeded(params), made_from, images=self.scene.images)
+        inputs = {"images": self.scene.images, "poses": self.poses(params)}
+        if params.stages.clip_features.turn == "auto":
+            made_from.append(read_turn(inputs["poses"]))
+        return self._run("clip_features", _unseeded(params), made_from, **inputs)
 
     def dino_features(self, params: SceneParams) -> Path:
         """Return the folder that stage dino_features writes."""

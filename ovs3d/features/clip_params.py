@@ -30,9 +30,9 @@ class ClipFeaturesParams(EncoderParams):
     crop_from: Literal["photo", "working"]
     """Where the pixels of a window come from. `photo`: the photo itself, which is sharper at the
     same cost; `working`: the working image, as in the released code."""
-    turn: Literal[0, 90, 180, 270]
+    turn: Literal["auto", 0, 90, 180, 270]
     """Degrees clockwise by which windows are turned before they are embedded, for photos that lie
-    on their side. Stage `poses` says what fits."""
+    on their side. `auto`: what stage `poses` found; it cannot tell photos upside down."""
     views: Share
     """Share of the training views that get features, evenly spaced. At 1 all photos get them, those
     that are held out too, whose features no training reads."""

@@ -44,6 +44,7 @@ class ClipWork(Work):
     params: ClipFeaturesParams
     seed: int
     views: tuple[int, ...]
+    turn: int
 
     title = "CLIP windows"
 
@@ -67,6 +68,7 @@ class ClipWork(Work):
             ],
             # The paths of the model may differ between machines; its digest says what it is.
             **params.model_dump(mode="json", exclude={"model", "weights", "views"}),
+            "turn": self.turn,
             "batch": batch,
             "seed": self.seed,
             "views": views,
@@ -82,7 +84,7 @@ class ClipWork(Work):
             cut = torch.from_numpy(boxes[views.index(view)].astype(np.int64))
             cut *= params.downscale if from_photo else 1
             return [
-                partial(encoder.encode_windows, photo, part, params.turn)
+                partial(encoder.encode_windows, photo, part, self.turn)
                 for part in torch.split(cut, batch)
             ]
 
@@ -101,6 +103,7 @@ def extract_clip(
     out: Path,
     cluster: Cluster | None = None,
     train_views: Sequence[int] | None = None,
+    upright: int = 0,
 ) -> ExtractReport:
     """Embed the windows of a scene's photos (Algorithm 1) into a `WindowStore`.
 
@@ -115,6 +118,7 @@ def extract_clip(
         out: the store, for example `clip.zarr`.
         cluster: whose workers run the encoder, on devices of their own; None for this process.
         train_views: photo indices of which `params.views` is the share; None for all photos.
+        upright: degrees clockwise that stand the photos upright, for a `params.turn` of `auto`.
 
     Raises:
         WeightsError: the model cannot be loaded.
@@ -122,7 +126,9 @@ def extract_clip(
         ClusterError: the cluster cannot be used.
     """
     trained = range(len(photos)) if train_views is None else train_views
-    work = ClipWork(photos, params, seed, views_with_features(len(photos), trained, params.views))
+    views = views_with_features(len(photos), trained, params.views)
+    turn = upright if params.turn == "auto" else params.turn
+    work = ClipWork(photos, params, seed, views, turn)
     filled = cluster.extract(work, out) if cluster else extract_here(work, device, out)
     width, height = filled.store.attributes["size"]
     pixels = len(params.window_divisors) * width * height

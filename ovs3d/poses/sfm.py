@@ -17,7 +17,7 @@ from ovs3d.poses.given_model import MIN_POINTS, count_seen, find_given_model
 from ovs3d.poses.given_poses import FOLDER, name_some
 from ovs3d.poses.overview import draw_overview
 from ovs3d.poses.params import PosesParams
-from ovs3d.poses.upright import turn_to_upright
+from ovs3d.poses.upright import UPRIGHT_FILE, turn_to_upright
 from ovs3d.space.cameras import Cameras, from_colmap_camera, save_cameras
 from ovs3d.space.normalise import (
     COLMAP_FOLDER,
@@ -70,7 +70,7 @@ class PosesReport:
         if self.agreement:
             rows["agree with the given poses"] = self.agreement
         if self.turn:
-            rows["photos lie on their side"] = f"clip_features.turn: {self.turn} helps CLIP"
+            rows["photos lie on their side"] = f"turned by {self.turn} degrees they are upright"
         return rows
 
 
@@ -116,12 +116,14 @@ def reconstruct_poses(
     if model is None or len(placed) < max(2, params.min_registered * len(photos)):
         raise PosesError(_too_few(photos, missing, params))
     sparse = _to_arrays(model, photos)
+    turn = turn_to_upright(sparse.world_from_camera)
     similarity, cameras = _normalise(sparse, photos)
     with atomic_path(out) as folder:
         (folder / COLMAP_FOLDER).mkdir(parents=True)
         model.write_binary(folder / COLMAP_FOLDER)
         save_cameras(cameras, folder / CAMERAS_FILE)
         write_json(folder / TRANSFORM_FILE, similarity.to_json())
+        write_json(folder / UPRIGHT_FILE, {"turn": turn})
         overview = draw_overview(cameras, similarity.points(sparse.points), sparse.colors)
         overview.save(folder / OVERVIEW_FILE)
     return PosesReport(
@@ -131,7 +133,7 @@ def reconstruct_poses(
         error=model.compute_mean_reprojection_error(),
         focal=(float(sparse.intrinsics[:, :2].min()), float(sparse.intrinsics[:, :2].max())),
         far=cameras.far,
-        turn=turn_to_upright(sparse.world_from_camera),
+        turn=turn,
         agreement=agreement,
         warnings=warnings,
     )

@@ -5,13 +5,20 @@ where the phone was turned and no EXIF says so, that which runs down. Encoders k
 world.
 """
 
+import json
+from pathlib import Path
+
 import numpy as np
 
 from ovs3d.space.normalise import Array
 
+UPRIGHT_FILE = "upright.json"
+"""What stage poses found, in its folder; an own file, since features are embedded by it alone."""
 _CLEARER = 2.0
 """How much more level the axis down is than the axis right where photos lie on their side.
 Measured: 3.2 on a capture of that kind; at most 0.9 on 18 upright ones."""
+_STEEP = 0.5
+"""What the axis right must have of the vertical, mean over photos; none where all look down."""
 
 
 def turn_to_upright(world_from_camera: Array) -> int:
@@ -33,4 +40,13 @@ def turn_to_upright(world_from_camera: Array) -> int:
         return 0
     vertical = axes[-1]
     up = -np.sign((forward @ vertical).mean()) * vertical
-    return 90 if (right @ up).mean() < 0 else 270
+    rise = (right @ up).mean()
+    if abs(rise) < _STEEP:
+        return 0
+    return 90 if rise < 0 else 270
+
+
+def read_turn(poses: Path) -> int:
+    """Return what `turn_to_upright` said of the poses in a folder of stage poses."""
+    turn: int = json.loads((poses / UPRIGHT_FILE).read_text())["turn"]
+    return turn

@@ -290,5 +290,5 @@ def test_workers_get_paths_that_mean_the_same_in_any_folder(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "w.pt").touch()
     params = clip_params.model_copy(update={"model": "ViT-B-16", "weights": weights})
-    found = cluster_module._absolute(ClipWork(photos, params, SEED, ())).params
+    found = cluster_module._absolute(ClipWork(photos, params, SEED, (), 0)).params
     assert (found.model, found.weights) == ("ViT-B-16", sent.format(here=tmp_path))

@@ -96,11 +96,12 @@ def test_extract_clip_can_crop_the_working_image(
     np.testing.assert_allclose(store.embeddings(1), expected, atol=1e-3)
 
 
+@pytest.mark.parametrize(("turn", "upright"), [(270, 0), ("auto", 270)])
 def test_extract_clip_can_turn_windows(
-    photos: Photos, clip_params: ClipFeaturesParams, tmp_path: Path
+    photos: Photos, clip_params: ClipFeaturesParams, tmp_path: Path, turn: object, upright: int
 ) -> None:
-    on_their_side = clip_params.model_copy(update={"turn": 270})
-    extract_clip(photos, on_their_side, SEED, CPU, tmp_path / "clip.zarr")
+    on_their_side = clip_params.model_copy(update={"turn": turn})
+    extract_clip(photos, on_their_side, SEED, CPU, tmp_path / "clip.zarr", upright=upright)
     store = FeatureStore.open(tmp_path / "clip.zarr")
     encoder = load_clip(clip_params.model, clip_params.weights, CPU)
     boxes = torch.from_numpy(store._boxes[1]).long() * 2
@@ -276,7 +277,7 @@ def test_store_of_another_version_of_a_package_is_started_over(
 def test_fingerprints_tell_kinds_of_devices_apart(
     photos: Photos, clip_params: ClipFeaturesParams, dino_params: DinoFeaturesParams
 ) -> None:
-    for work in (ClipWork(photos, clip_params, SEED, (0, 1)), DinoWork(photos, dino_params)):
+    for work in (ClipWork(photos, clip_params, SEED, (0, 1), 0), DinoWork(photos, dino_params)):
         here = work.prepare(CPU).attributes
         with elsewhere() as place:
             there = work.prepare(place).attributes
@@ -287,7 +288,7 @@ def test_fingerprints_have_the_code_of_their_extraction(
     photos: Photos, clip_params: ClipFeaturesParams, dino_params: DinoFeaturesParams
 ) -> None:
     codes = []
-    for work in (ClipWork(photos, clip_params, SEED, (0, 1)), DinoWork(photos, dino_params)):
+    for work in (ClipWork(photos, clip_params, SEED, (0, 1), 0), DinoWork(photos, dino_params)):
         codes.append(work.prepare(CPU).attributes["code"])
         assert codes[-1] == code_digest(str(sys.modules[type(work).__module__].__file__))
     assert codes[0] != codes[1]

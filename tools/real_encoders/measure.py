@@ -1,4 +1,4 @@
-"""Judges the CLIP on photographs of scikit-image: is the best label at a point what is there?"""
+"""Judges the CLIP on photographs of two packages: is the best label at a point what is there?"""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ovs3d.apps.local_encoders import FOLDER
 from ovs3d.features.clip import ClipEncoder, load_clip
 from ovs3d.photos.labels import named
+from tools.real_encoders.packages import fetch_debian
 
 _POINTS = Path(__file__).with_name("points.yaml")
+_SCIKIT = Path(skimage.__file__).parent / "data"
 _OFFSETS = (-1 / 4, 0.0, 1 / 4)
 """Centres of windows around a point, in sides: features of a pixel are means of several."""
 
@@ -25,19 +28,22 @@ Points = Mapping[str, Sequence[tuple[float, float]]]
 def main() -> None:
     """Print the share of points that are labelled right, by photograph and by label."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clip", type=Path, default=Path("data/weights/real/clip.json"))
+    parser.add_argument("--clip", type=Path, default=FOLDER / "clip.json")
+    parser.add_argument("--cache", type=Path, default=FOLDER / "packages", help="for downloads")
     parser.add_argument("--divisors", type=float, nargs="+", default=[3, 5, 7])
     arguments = parser.parse_args()
     weights = arguments.clip.with_suffix(".safetensors")
     encoder = load_clip(str(arguments.clip), str(weights), torch.device("cpu"))
-    shares = []
-    for name, points in yaml.safe_load(_POINTS.read_text()).items():
-        photo = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
-        right = judge(encoder, photo, points, arguments.divisors)
-        shares += [share for label in right.values() for share in label]
-        text = ", ".join(f"{label} {np.mean(each):.2f}" for label, each in right.items())
-        print(f"{name}: {text}")
-    print(f"right: {np.mean(shares):.3f} of {len(shares)} points")
+    documents = fetch_debian("opencv-doc", arguments.cache) / "usr" / "share" / "doc"
+    for part, photos in yaml.safe_load(_POINTS.read_text()).items():
+        shares = []
+        for name, points in photos.items():
+            photo = Image.open(next(f / name for f in (_SCIKIT, documents) if (f / name).is_file()))
+            right = judge(encoder, photo.convert("RGB"), points, arguments.divisors)
+            shares += [share for label in right.values() for share in label]
+            text = ", ".join(f"{label} {np.mean(each):.2f}" for label, each in right.items())
+            print(f"{Path(name).name}: {text}")
+        print(f"{part}: {np.mean(shares):.3f} of {len(shares)} points right")
 
 
 def judge(

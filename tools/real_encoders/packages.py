@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovs3d.files import digest
-
-WORDNET_FILES = ("data.noun", "index.noun", "index.adj", "cntlist.rev")
+from ovs3d.files import atomic_path, digest
 
 
 @dataclass(frozen=True)
@@ -54,19 +52,38 @@ def fetch(wheel: Wheel, folder: Path) -> Path:
 
 
 def fetch_wordnet(folder: Path) -> Path:
-    """Return a folder with WordNet's files, from Debian's package unless they are there.
+    """Return the folder with WordNet's files, see `fetch_debian`."""
+    return fetch_debian("wordnet-base", folder) / "usr" / "share" / "wordnet"
+
+
+def fetch_textures(folder: Path) -> Path:
+    """Return a folder below which the pictures of surfaces lie, see `fetch_debian`."""
+    fetch_debian("gimp-data", folder)
+    rooms = fetch_debian("sweethome3d", folder) / "usr" / "share" / "sweethome3d"
+    if not (rooms / "textures").is_dir():
+        with (
+            zipfile.ZipFile(rooms / "sweethome3d.jar") as jar,
+            atomic_path(rooms / "textures") as temporary,
+        ):
+            temporary.mkdir()
+            for name in jar.namelist():
+                if "/textures/" in name and name.endswith(".jpg"):
+                    (temporary / Path(name).name).write_bytes(jar.read(name))
+    return folder
+
+
+def fetch_debian(package: str, folder: Path) -> Path:
+    """Return what a package of Debian installs, below `folder/PACKAGE` once it was downloaded.
 
     Raises:
-        SystemExit: this is no Debian and the files are not there.
+        SystemExit: this is no Debian and the folder is not there.
     """
-    target = folder / "wordnet"
-    if not all((target / name).is_file() for name in WORDNET_FILES):
-        _run(["apt-get", "download", "wordnet-base"], folder)
-        [archive] = folder.glob("wordnet-base_*.deb")
-        _run(["dpkg", "-x", archive.name, "deb"], folder)
-        target.mkdir(exist_ok=True)
-        for name in WORDNET_FILES:
-            (folder / "deb" / "usr" / "share" / "wordnet" / name).replace(target / name)
+    target = folder / package
+    if not target.is_dir():
+        _run(["apt-get", "download", package], folder)
+        [archive] = folder.glob(f"{package}_*.deb")
+        with atomic_path(target) as temporary:
+            _run(["dpkg", "-x", str(archive), str(temporary)])
         archive.unlink()
     return target
 
@@ -76,8 +93,8 @@ def _run(command: Sequence[str], folder: Path | None = None) -> None:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise SystemExit(
-            f"{command[0]}: no such command; put {', '.join(WORDNET_FILES)} of WordNet 3.0 into a "
-            "folder wordnet below --cache"
+            f"{command[0]}: no such command; unpack the package of Debian that it was to fetch "
+            "into a folder of the package's name below --cache"
         ) from None
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {done.stderr.strip().splitlines()[-1]}")

@@ -38,24 +38,31 @@ class Phrase:
 
 
 def make_phrases(
-    wordnet: WordNet, directions: Tensor, listed: Mapping[str, Sequence[int]]
+    wordnet: WordNet,
+    directions: Tensor,
+    listed: Mapping[str, Sequence[int]],
+    seen: Mapping[str, Tensor],
 ) -> list[Phrase]:
-    """Give a direction to all nouns that ImageNet's classes say something of.
+    """Give a direction to all nouns that ImageNet's classes or surfaces say something of.
 
-    In this order: what `stuff.yaml` lists; names of classes and of what stands above some; heads
-    of class names ("shark" of "tiger shark"); things whose nearest ancestor has few classes below.
+    In this order: what `stuff.yaml` lists, what names a surface, or the mean of both; names of
+    classes and of what stands above some; heads of class names ("shark" of "tiger shark"); things
+    whose nearest ancestor has few classes below.
 
     Args:
         wordnet: with the 1000 classes.
         directions: [1000, D] unit vectors.
         listed: from `read_stuff`.
+        seen: from `surface_directions`.
     """
     heads = _heads(wordnet)
     texts = {lemma: senses for lemma, senses in wordnet.senses.items() if _plain(lemma)}
     found = []
-    for text in {**dict.fromkeys(listed), **texts}:
-        if text in listed:
-            direction, weight = _mean(directions, listed[text]), _LISTED
+    for text in {**dict.fromkeys(listed), **dict.fromkeys(seen), **texts}:
+        both = [_mean(directions, listed[text])] if text in listed else []
+        both += [seen[text]] if text in seen else []
+        if both:
+            direction, weight = normalize(sum(both, torch.zeros_like(both[0])), dim=0), _LISTED
         elif (named := _named(wordnet, directions, texts[text])) is not None:
             direction, weight = named
         elif text in heads:

@@ -28,7 +28,7 @@ _CONSTANT = 16.0
 _RIDGE = 0.05
 _ROUNDS = 300
 _COLOURS = ("red", "blue", "green", "yellow", "white", "black", "brown", "grey", "pink", "orange")
-_KINDS = ("wooden", "metal", "plastic", "old", "small", "large", "striped", "round", "little")
+_KINDS = ("old", "small", "large", "striped", "round", "little")
 _COMMON = (*_COLOURS, *_KINDS)
 _ADJECTIVES, _PLAIN_ONES = 2, 3
 """Words put before each phrase, of all and of these few; they should not change what it means."""
