@@ -12,11 +12,10 @@ from torch.nn.functional import normalize, one_hot, pad
 
 from ovs3d.distill.bank import DistillInputs
 from ovs3d.evaluation.segment import shrink_labels
-from ovs3d.files import atomic_path
 from ovs3d.photos.dataset import open_photos
 from ovs3d.poses.given_poses import FOLDER, Lens, build_model, proper_pose
 from studies.case import Case
-from studies.products import digests, key_of, locked
+from studies.products import changed_scene, digests, key_of
 from studies.scenes import Scene
 from studies.stores import boxes_of, rewrite_windows
 
@@ -42,32 +41,27 @@ def true_poses(scene: Scene, work: Path) -> Scene:
     cameras_file = scene.folder / "truth" / "cameras.json"
     photos = open_photos(scene.images)
     key = key_of(digests([*photos.paths, cameras_file]))
+
+    def write(folder: Path) -> None:
+        cameras = json.loads(cameras_file.read_text())
+        lenses = [
+            Lens(
+                "PINHOLE",
+                (camera["fx"], camera["fy"], camera["cx"], camera["cy"]),
+                photos.width,
+                photos.height,
+            )
+            for camera in cameras
+        ]
+        poses = [
+            proper_pose(camera["world_from_camera"], f"{cameras_file}: view {view}")
+            for view, camera in enumerate(cameras)
+        ]
+        folder.mkdir()
+        build_model(photos.names, lenses, poses).write_binary(folder)
+
     copy = work / "true_poses" / f"{scene.name}-{key}"
-    with locked(copy):
-        if not copy.is_dir():
-            cameras = json.loads(cameras_file.read_text())
-            lenses = [
-                Lens(
-                    "PINHOLE",
-                    (camera["fx"], camera["fy"], camera["cx"], camera["cy"]),
-                    photos.width,
-                    photos.height,
-                )
-                for camera in cameras
-            ]
-            poses = [
-                proper_pose(camera["world_from_camera"], f"{cameras_file}: view {view}")
-                for view, camera in enumerate(cameras)
-            ]
-            model = build_model(photos.names, lenses, poses)
-            with atomic_path(copy) as folder:
-                (folder / "images" / FOLDER).mkdir(parents=True)
-                model.write_binary(folder / "images" / FOLDER)
-                for path in photos.paths:
-                    (folder / "images" / path.name).symlink_to(path.resolve())
-                for name in ("segmentations", "truth"):
-                    (folder / name).symlink_to((scene.folder / name).resolve())
-    return replace(scene, folder=copy)
+    return changed_scene(scene, copy, f"images/{FOLDER}", write)
 
 
 def _replace_windows(case: Case, codes: Tensor, shares_of: Shares) -> DistillInputs:

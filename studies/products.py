@@ -1,4 +1,4 @@
-"""Outputs of the pipeline's stages, made once and shared by all rows that need the same.
+"""Outputs of the pipeline's stages and changed scenes, made once for all rows that need the same.
 
 Every folder is named after what it is made from: parameters, photos, seed and the stage's code.
 What a kill leaves unfinished is continued by the stage itself.
@@ -9,13 +9,16 @@ import fcntl
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ovs3d.files import digest
+from ovs3d.files import atomic_path, digest
 from ovs3d.identity import ROOT, code_of
 from ovs3d.params import SceneParams
 from ovs3d.poses.given_poses import FOLDER as GIVEN_POSES
@@ -107,6 +110,28 @@ class Products:
                 main(argparse.Namespace(scene=self.scene.name, out=out, **inputs), params)
                 done.touch()
         return out
+
+
+def changed_scene(scene: Scene, copy: Path, part: str, write: Callable[[Path], None]) -> Scene:
+    """Return a scene whose folder holds links to all files of another's but one part.
+
+    Args:
+        scene: the original.
+        copy: its folder; if it is there, it is taken as it is.
+        part: path of a file or folder within the scene; no other has its name.
+        write: makes it at a path where nothing is.
+    """
+    with locked(copy):
+        if not copy.is_dir():
+            with atomic_path(copy) as temporary:
+                shutil.copytree(
+                    scene.folder.resolve(),
+                    temporary,
+                    ignore=shutil.ignore_patterns(Path(part).name),
+                    copy_function=os.symlink,
+                )
+                write(temporary / part)
+    return replace(scene, folder=copy)
 
 
 def key_of(content: Any) -> str:

@@ -54,7 +54,7 @@ class Scene:
         return tuple(sorted({*self.val_views, *self.test_views}))
 
     def label_map(self, view: int) -> NDArray[np.uint8]:
-        """Return the true label map [H, W] of a view: line in the file of labels, from 1.
+        """Return the true label map [H, W] of a view: place among the labels, from 1.
 
         Raises:
             SceneError: the scene comes without it.

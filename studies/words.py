@@ -1,12 +1,10 @@
 """Other words for the same scene: labels rephrased, or joined by labels of things not in it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from ovs3d.files import atomic_path
 from ovs3d.photos.labels import Label, label_names, named, read_labels, write_labels
-from studies.products import key_of, locked
+from studies.products import changed_scene, key_of
 from studies.scenes import Scene
 from tools.scenes.vocabulary import BACKGROUNDS, COLORS, KINDS, PATTERNS
 
@@ -64,16 +62,10 @@ def rephrase(name: str, number: int) -> str:
 
 
 def _with_labels(scene: Scene, labels: Sequence[Label], folder: Path) -> Scene:
-    copy = folder / f"{scene.name}-{key_of([str(scene.folder.resolve()), *map(str, labels)])}"
-    with locked(copy):
-        if not copy.is_dir():
-            with atomic_path(copy) as temporary:
-                (temporary / "segmentations").mkdir(parents=True)
-                for name in ("images", "truth"):
-                    if (scene.folder / name).is_dir():
-                        (temporary / name).symlink_to((scene.folder / name).resolve())
-                for path in scene.segmentations.iterdir():
-                    if path.is_dir():
-                        (temporary / "segmentations" / path.name).symlink_to(path.resolve())
-                write_labels(temporary / "segmentations" / "classes.txt", labels)
-    return replace(scene, folder=copy)
+    key = key_of([str(scene.folder.resolve()), *map(str, labels)])
+    return changed_scene(
+        scene,
+        folder / f"{scene.name}-{key}",
+        "segmentations/classes.txt",
+        lambda classes: write_labels(classes, labels),
+    )

@@ -1,18 +1,16 @@
 """How close a rendered picture is to the photo: PSNR and SSIM."""
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
 from ovs3d.errors import SceneError
+from ovs3d.photos.psnr import psnr_of
 
 _WINDOW_RADIUS = 5
 _WINDOW_SIGMA = 1.5
 _STABILISERS = (0.01**2, 0.03**2)
 """Window and constants of Wang et al. 2004, for a data range of 1."""
-_SMALLEST_ERROR = 1e-10
 _INERTIA = 1.0
 """Of a change of colours, in pixels of full brightness."""
 
@@ -31,7 +29,7 @@ def psnr(prediction: Tensor, target: Tensor, seen: Tensor | None = None) -> floa
     if seen is not None:
         prediction, target = prediction[seen], target[seen]
     error = (prediction.double() - target.double()).square().mean().item()
-    return -10.0 * math.log10(max(error, _SMALLEST_ERROR))
+    return psnr_of(error)
 
 
 def ssim(prediction: Tensor, target: Tensor, seen: Tensor | None = None) -> float:

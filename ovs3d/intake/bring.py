@@ -10,23 +10,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ovs3d.errors import SceneError
 from ovs3d.intake.photo_files import SUFFIXES, Header, read_header
 from ovs3d.photos.dataset import PHOTO_SUFFIXES, flat, opaque, opened, same_shape, upright
 from ovs3d.photos.masks import read_mask
 from ovs3d.photos.sharpness import look_at_photo
+from ovs3d.poses.lenses import CAMERA_TAGS, LENS_TAGS
 from ovs3d.poses.undistort import Undistortion
 from ovs3d.progress import progress
 
 # Pillow, COLMAP and video tools all read these.
 _COPIED = ("JPEG", "MPO", "PNG")
 _JPEG_QUALITY = 95
-# Camera, and focal length, from which COLMAP starts.
-_CAMERA_TAGS = (0x010F, 0x0110)
-_EXIF_IFD = 0x8769
-_LENS_TAGS = (0x920A, 0xA405, 0xA20E, 0xA20F, 0xA210)
+# What tells lenses apart, and from what else COLMAP takes the focal length with which it starts.
+_LENS_TAGS = (
+    *LENS_TAGS,
+    ExifTags.Base.FocalPlaneXResolution,
+    ExifTags.Base.FocalPlaneYResolution,
+    ExifTags.Base.FocalPlaneResolutionUnit,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,9 +244,9 @@ def _on_canvas(picture: Image.Image, side: int) -> Image.Image:
 def _camera_exif(file: Image.Image) -> Image.Exif:
     """Return what the EXIF says about camera and lens."""
     exif, found = Image.Exif(), file.getexif()
-    exif.update({tag: found[tag] for tag in _CAMERA_TAGS if tag in found})
-    lens = found.get_ifd(_EXIF_IFD)
-    exif.get_ifd(_EXIF_IFD).update({tag: lens[tag] for tag in _LENS_TAGS if tag in lens})
+    exif.update({tag: found[tag] for tag in CAMERA_TAGS if tag in found})
+    lens = found.get_ifd(ExifTags.IFD.Exif)
+    exif.get_ifd(ExifTags.IFD.Exif).update({tag: lens[tag] for tag in _LENS_TAGS if tag in lens})
     return exif
 
 

@@ -27,8 +27,8 @@ _RAW_SUFFIXES = (
 _DNG_VERSION = 50706
 # Of data sets, and read elsewhere; thumbnails that some cameras write are JPEG inside.
 _NO_PHOTOS = (".json", ".npy", ".txt", ".bin", ".ply", ".db", ".ini", ".md", ".thm")
-# Files below a folder without photos; somebody may name a whole disk.
-_MOST_LOOKED_AT = 20_000
+# Files and folders below a folder; somebody may name a whole disk.
+_MOST_LOOKED_AT, _MOST_TOLD = 20_000, 5
 # Pixels that are wider or higher than that come from a slip in the file.
 _MOST_STRETCH, _LEAST_STRETCH = 4.0, 1.02
 
@@ -56,8 +56,10 @@ def list_photos(folder: Path) -> list[Path]:
     if not photos:
         others = describe_others(folder, ())
         found = f" ({others})" if others else ""
+        below = describe_folders(folder, "*/**/*")
+        deeper = f"{below}: give that folder; " if below else ""
         wanted = f"expected {' '.join(SUFFIXES)} files"
-        raise SceneError(f"{folder}: no photos in it{found}; {_deeper(folder)}{wanted}")
+        raise SceneError(f"{folder}: no photos in it{found}; {deeper}{wanted}")
     register_heic(photos)
     return photos
 
@@ -80,13 +82,21 @@ def describe_others(folder: Path, photos: Collection[Path]) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items())
 
 
-def describe_folders(folder: Path) -> str:
-    """Say which folders right below hold photos, which are not taken; empty if none does."""
-    found = (
-        (sum(path.suffix.lower() in SUFFIXES for path in below.glob("[!.]*")), below.name)
-        for below in sorted(folder.glob("[!.]*/"))
-    )
-    return ", ".join(f"{count} photos in folder {name}" for count, name in found if count)
+def describe_folders(folder: Path, pattern: str = "*/*") -> str:
+    """Say which folders below hold photos, which are not taken; empty if none does.
+
+    Args:
+        folder: to look into.
+        pattern: of the files that are looked at; only names count.
+    """
+    counts: Counter[Path] = Counter()
+    for path in islice(folder.glob(pattern), _MOST_LOOKED_AT):
+        below = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in below.parts)
+        if path.suffix.lower() in SUFFIXES and not hidden:
+            counts[below.parent] += 1
+    found = [f"{counts[place]} photos in folder {place}" for place in sorted(counts)]
+    return ", ".join(found[:_MOST_TOLD] + ["..."] * (len(found) > _MOST_TOLD))
 
 
 def dead_links(folder: Path) -> list[Path]:
@@ -156,17 +166,6 @@ def _is_photo(path: Path) -> bool:
         return holds_heic(path) or read_header(path).format in _READ
     except SceneError:
         return False
-
-
-def _deeper(folder: Path) -> str:
-    """Tell in which folders below there are photos, by their names."""
-    found: Counter[Path] = Counter()
-    for path in islice(folder.rglob("*"), _MOST_LOOKED_AT):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden:
-            found[path.parent] += 1
-    places = ", ".join(f"{found[place]} are in {place}" for place in sorted(found)[:3])
-    return f"{places}: give that folder; " if places else ""
 
 
 def _pixel_aspect(file: Image.Image) -> float:

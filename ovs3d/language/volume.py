@@ -139,7 +139,7 @@ class LanguageVolume:
         Raises:
             QueryError: a text is empty, or longer than the text tower reads.
         """
-        return self._calibration.relevancy(self._cosines(texts), self._cosines(negatives))
+        return self._relevancy([*map(clean, texts)], [*map(clean, negatives)])
 
     def find(self, texts: Sequence[str], negatives: Sequence[str] = ()) -> list[Finding]:
         """Look for texts: whether they are in the scene, where, and which points are theirs.
@@ -153,7 +153,8 @@ class LanguageVolume:
         """
         if not texts:
             return []
-        relevancy = self.relevancy(texts, negatives)
+        texts = [*map(clean, texts)]
+        relevancy = self._relevancy(texts, [*map(clean, negatives)])
         known = (strangeness(self.encoder, texts) <= self._strangest).tolist()
         scores = peak(relevancy).tolist()
         best = self.points[relevancy.argmax(1)]
@@ -161,7 +162,7 @@ class LanguageVolume:
         for row, text in enumerate(texts):
             found = known[row] and scores[row] >= FOUND
             mask = (relevancy[row] >= MASK) & found
-            place = (clean(text), found, known[row], scores[row], best[row])
+            place = (text, found, known[row], scores[row], best[row])
             findings.append(Finding(*place, mask, relevancy[row]))
         return findings
 
@@ -175,6 +176,10 @@ class LanguageVolume:
             int64 [M], -1 where there is no surface.
         """
         return find_voxels(self._voxels, grid_points, self._cells)
+
+    def _relevancy(self, texts: Sequence[str], negatives: Sequence[str]) -> Tensor:
+        """Return the relevancy of clean texts."""
+        return self._calibration.relevancy(self._cosines(texts), self._cosines(negatives))
 
     def _cosines(self, texts: Sequence[str]) -> Tensor:
         """Return the cosines [T, N] of texts and points, means over the scales."""

@@ -37,13 +37,13 @@ def shorten(text: str) -> str:
 
 
 def embed(encoder: ClipEncoder, texts: Sequence[str], templates: Sequence[str]) -> Tensor:
-    """Embed texts: [T, D] unit vectors.
+    """Embed clean texts: [T, D] unit vectors.
 
     Raises:
-        QueryError: a text is empty, or longer than the text tower reads.
+        QueryError: a text is longer than the text tower reads.
         ParamsError: a template has no place for the text.
     """
-    labels = [named(clean(text)) for text in texts]
+    labels = list(map(named, texts))
     for label in labels:
         if any(too_long([label], templates, encoder.tokenizer)):
             raise QueryError(
@@ -54,7 +54,7 @@ def embed(encoder: ClipEncoder, texts: Sequence[str], templates: Sequence[str]) 
 
 
 def strangeness(encoder: ClipEncoder, texts: Sequence[str]) -> Tensor:
-    """Return how much a text's vector moves with words around it that mean nothing, float32 [T].
+    """Return how much a clean text's vector moves with empty words around it, float32 [T].
 
     A text tower has learnt to see through them around words that it knows. The vector of a word
     that it never met is an accident, and so is the next one.
@@ -65,14 +65,16 @@ def strangeness(encoder: ClipEncoder, texts: Sequence[str]) -> Tensor:
 
 
 def read_nouns(path: Path) -> list[str]:
-    """Read a list of phrases, one a line.
+    """Read a list of phrases, one a line, and clean them.
 
     Raises:
         ParamsError: there is no such file, or nothing in it.
+        QueryError: there is nothing to be seen in a line that is not blank.
+        SceneError: a character of it cannot be written.
     """
     if not path.is_file():
         raise ParamsError(f"{path}: no such file; set lift.nouns to a list of phrases, one a line")
-    nouns = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    if not (nouns := [noun for noun in nouns if noun]):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if not (nouns := [clean(line) for line in lines if line.strip()]):
         raise ParamsError(f"{path}: empty; lift.nouns wants a list of phrases, one a line")
     return nouns

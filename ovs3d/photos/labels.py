@@ -1,13 +1,13 @@
 """What is to be found in a scene: names, and the phrases by which CLIP looks for them.
 
 A label is written `mug = blue mug | a cup`: a name, and the phrases that stand for it. A name alone
-is its own phrase.
+is its own phrase. Lines of a file that begin with `#` are comments.
 """
 
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ _QUOTES = re.compile(
 )
 # Commas too: a line of a file, unlike a comma list, has no other use for them.
 _BETWEEN_PHRASES = re.compile(r"[|,]")
+_COMMENT = "#"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def label_names(labels: Iterable[Label]) -> tuple[str, ...]:
 
 
 def read_labels(classes_txt: Path) -> tuple[Label, ...]:
-    """Read labels, one a line; the position is the label index.
+    """Read labels, one a line; the position among them is the label index.
 
     Raises:
         SceneError: the file is missing or empty, a line is blank or no label (see `parse_labels`).
@@ -62,7 +63,9 @@ def read_labels(classes_txt: Path) -> tuple[Label, ...]:
         raise SceneError(f"{classes_txt}: no such file; write one label a line into it") from None
     except UnicodeDecodeError:
         raise SceneError(f"{classes_txt}: not UTF-8 text; save it as UTF-8") from None
-    return parse_labels(lines, str(classes_txt), "line")
+    numbered = enumerate(lines, start=1)
+    texts = {number: line for number, line in numbered if not line.lstrip().startswith(_COMMENT)}
+    return parse_labels(texts, str(classes_txt), "line")
 
 
 def write_labels(classes_txt: Path, labels: Iterable[Label]) -> None:
@@ -84,7 +87,8 @@ def labels_of_option(words: str) -> tuple[Label, ...]:
         raise SceneError(f"--labels {words}: no such file; and a label cannot hold '/'")
     if found := re.search("[;\uff1b\uff0c\u3001]", words):
         raise SceneError(f"--labels '{words}': commas separate names, not '{found[0]}'")
-    return parse_labels(_BETWEEN_NAMES.split(words.strip()), "--labels", "name")
+    names = enumerate(_BETWEEN_NAMES.split(words.strip()), start=1)
+    return parse_labels(dict(names), "--labels", "name")
 
 
 def plain_words(text: str, where: str) -> str:
@@ -102,11 +106,11 @@ def plain_words(text: str, where: str) -> str:
     return words
 
 
-def parse_labels(texts: Sequence[str], where: str, item: str) -> tuple[Label, ...]:
+def parse_labels(texts: Mapping[int, str], where: str, item: str) -> tuple[Label, ...]:
     """Read labels that come as a list.
 
     Args:
-        texts: one text a label, perhaps with space around it.
+        texts: one text a label, perhaps with space around it, by what number it is in the list.
         where: what a message calls the list.
         item: what a message calls its items.
 
@@ -118,7 +122,7 @@ def parse_labels(texts: Sequence[str], where: str, item: str) -> tuple[Label, ..
         raise SceneError(f"{where}: no labels in it; write one a {item}")
     labels: list[Label] = []
     first: dict[str, int] = {}
-    for number, text in enumerate(texts, start=1):
+    for number, text in texts.items():
         if not text.strip():
             raise SceneError(f"{where}: {item} {number} is blank; write one label a {item}")
         label = _parse(text, f"{where}: {item} {number}")
@@ -140,6 +144,10 @@ def _parse(text: str, where: str) -> Label:
         raise SceneError(f"{where}: no name before the '='; write NAME = PHRASE | PHRASE")
     if name.startswith("."):
         raise SceneError(f"{where}: a label cannot begin with '.': '{name}'; its masks were hidden")
+    if name.startswith(_COMMENT):
+        raise SceneError(
+            f"{where}: a label cannot begin with '#': '{name}'; such lines are comments"
+        )
     if "/" in name:
         raise SceneError(
             f"{where}: a label cannot hold '/': '{name}'; phrases can: write NAME = PHRASE | PHRASE"

@@ -8,13 +8,14 @@ from PIL import ExifTags
 
 from ovs3d.photos.dataset import opened
 
-_CAMERA_TAGS = (ExifTags.Base.Make, ExifTags.Base.Model)
-_LENS_TAGS = (
+CAMERA_TAGS = (ExifTags.Base.Make, ExifTags.Base.Model)
+LENS_TAGS = (
     ExifTags.Base.LensModel,
     ExifTags.Base.FocalLength,
     ExifTags.Base.FocalLengthIn35mmFilm,
     ExifTags.Base.DigitalZoomRatio,
 )
+"""By these and `CAMERA_TAGS` lenses are told apart; they are in the EXIF's own directory."""
 
 
 def lens_groups(paths: Sequence[Path]) -> list[int]:
@@ -36,5 +37,5 @@ def _lens(path: Path) -> tuple[str, ...]:
         warnings.simplefilter("ignore", UserWarning)
         exif = file.getexif()
         lens = exif.get_ifd(ExifTags.IFD.Exif)
-        found = (*map(exif.get, _CAMERA_TAGS), *map(lens.get, _LENS_TAGS))
+        found = (*map(exif.get, CAMERA_TAGS), *map(lens.get, LENS_TAGS))
         return tuple(map(str, found))

@@ -1,6 +1,5 @@
 """Training of the radiance field from posed photos (TensoRF, Chen et al. 2022)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from ovs3d.field.model import Field, FieldConfig
 from ovs3d.field.paths import longest, make_paths
 from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
 from ovs3d.photos.dataset import Photos
+from ovs3d.photos.psnr import psnr_of
 from ovs3d.progress import progress
 from ovs3d.reconstruct.losses import distortion, total_variation
 from ovs3d.reconstruct.params import ReconstructParams
@@ -28,7 +28,6 @@ from ovs3d.training import train
 _TV_EVERY = 4
 # So are the densities by which samples are left out.
 _TABLE_EVERY = 4
-_SMALLEST_ERROR = 1e-10
 
 
 def train_field(
@@ -150,8 +149,7 @@ class Trainer:
     def entry(self, means: Sequence[float]) -> dict[str, float]:
         """Return the loss and, of the colour error, the PSNR."""
         loss, error = means
-        psnr = -10 * math.log10(max(error, _SMALLEST_ERROR))
-        return {"loss": loss, "psnr": psnr}
+        return {"loss": loss, "psnr": psnr_of(error)}
 
     def state(self) -> dict[str, Any]:
         """Return all that the next steps depend on besides the rays and the parameters."""

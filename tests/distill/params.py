@@ -1,6 +1,6 @@
 """Parameters of a distillation that takes a second."""
 
-from ovs3d.distill.params import DistillParams, RelevancyParams
+from ovs3d.distill.params import DistillParams, FdaParams, RelevancyParams
 from ovs3d.params import load_preset
 from tests.closure import ROOT
 
@@ -9,6 +9,20 @@ def relevancy_params(**changes: object) -> RelevancyParams:
     """Return those of the released method with some values changed."""
     released = load_preset(ROOT / "params.yaml", "paper").distill.relevancy
     return RelevancyParams.model_validate({**released.model_dump(), **changes})
+
+
+def fda_params(**changes: object) -> FdaParams:
+    """Return some with some values changed."""
+    values: dict[str, object] = {
+        "positive": 2.0,
+        "negative": 0.2,
+        "temperature": 0.2,
+        "offset": 0.7,
+        "disagreement": None,
+        "balance": True,
+        "divergence": "js",
+    }
+    return FdaParams.model_validate({**values, **changes})
 
 
 def distill_params(**changes: object) -> DistillParams:
@@ -33,14 +47,6 @@ def distill_params(**changes: object) -> DistillParams:
         "units": "none",
         "relevancy": relevancy_params(),
         "losses": {"color": 1.0, "feature": 1.0, "rda": 1.0},
-        "fda": {
-            "positive": 2.0,
-            "negative": 0.2,
-            "temperature": 0.2,
-            "offset": 0.7,
-            "disagreement": None,
-            "balance": True,
-            "divergence": "js",
-        },
+        "fda": fda_params(),
     }
     return DistillParams.model_validate({**values, **changes})

@@ -17,20 +17,11 @@ from ovs3d.distill.calibration import (
 )
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.heads import center_texts
-from ovs3d.distill.params import FdaParams
-from tests.distill.params import distill_params, relevancy_params
+from tests.distill.params import distill_params, fda_params, relevancy_params
 
 SCENE = relevancy_params(normalise="scene", bias=0.3, sharpness=2.5)
 VIEW = SCENE.model_copy(update={"normalise": "view", "bias": 0.0, "sharpness": 1.0})
-FDA = FdaParams(
-    positive=1.5,
-    negative=1.5,
-    temperature=0.83,
-    offset=0.85,
-    disagreement=None,
-    balance=True,
-    divergence="js",
-)
+FDA = fda_params(positive=1.5, negative=1.5, temperature=0.83, offset=0.85)
 
 
 @pytest.fixture

@@ -6,20 +6,7 @@ from torch import Tensor
 
 from benchmarks.naive.fda import naive_fda
 from ovs3d.distill import fda
-from ovs3d.distill.params import FdaParams
-
-
-def make_params(**changes: object) -> FdaParams:
-    values = {
-        "positive": 200.0,
-        "negative": 0.2,
-        "temperature": 0.2,
-        "offset": 0.7,
-        "disagreement": None,
-        "balance": True,
-        "divergence": "js",
-    }
-    return FdaParams.model_validate({**values, **changes})
+from tests.distill.params import fda_params
 
 
 def make_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -47,7 +34,7 @@ def test_fused_fda_equals_pairwise_loss_and_gradient(
 ) -> None:
     monkeypatch.setattr(fda, "_BLOCK_ROWS", rows)
     positive, negative = weights
-    params = make_params(
+    params = fda_params(
         positive=positive, negative=negative, balance=balance, divergence=divergence
     )
     logits, tokens = make_inputs(torch.float32)
@@ -68,7 +55,7 @@ def test_fused_fda_equals_pairwise_loss_and_gradient(
 def test_fused_fda_is_exact_for_flat_and_for_sharp_distributions(
     divergence: str, temperature: float
 ) -> None:
-    params = make_params(divergence=divergence, temperature=temperature)
+    params = fda_params(positive=200.0, divergence=divergence, temperature=temperature)
     logits, tokens = make_inputs(torch.float64)
     slow_logits, fast_logits = logits.clone().requires_grad_(), logits.float().requires_grad_()
     slow = naive_fda(slow_logits, tokens, params)
@@ -97,13 +84,13 @@ def test_polynomials_leave_out_less_than_float32_rounds(spread: float) -> None:
 def test_fda_of_broken_logits_is_nan_instead_of_an_exception() -> None:
     logits, tokens = make_inputs(torch.float32)
     logits[0, 0, 0] = torch.nan
-    assert fda.fda_loss(logits, tokens, make_params()).isnan()
+    assert fda.fda_loss(logits, tokens, fda_params(positive=200.0)).isnan()
 
 
 @pytest.mark.parametrize("divergence", ["js", "kl"])
 def test_fda_gradient_agrees_with_finite_differences(divergence: str) -> None:
     logits, tokens = make_inputs(torch.float64)
-    params = make_params(positive=2.0, negative=0.5, divergence=divergence)
+    params = fda_params(positive=2.0, negative=0.5, divergence=divergence)
     logits = logits[:, :6].requires_grad_()
     assert torch.autograd.gradcheck(lambda z: fda.fda_loss(z, tokens[:, :6], params), (logits,))
 
@@ -112,7 +99,7 @@ def test_fda_of_two_tokens_is_the_hand_computed_value() -> None:
     # Equal tokens (cosine 1), one sure of each label: JS of almost disjoint distributions is ln 2.
     tokens = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
     logits = torch.tensor([[[1.0, -1.0], [-1.0, 1.0]]])
-    params = make_params(positive=1.0, negative=0.0, temperature=0.05)
+    params = fda_params(positive=1.0, negative=0.0, temperature=0.05)
     # Four similar pairs of weight 0.3, two of them with divergence ln 2.
     expected = 0.3 * 2 * torch.log(torch.tensor(2.0)) / 4
     torch.testing.assert_close(fda.fda_loss(logits, tokens, params), expected, rtol=1e-4, atol=0)

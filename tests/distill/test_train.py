@@ -21,12 +21,13 @@ from ovs3d.distill.params import DistillParams
 from ovs3d.distill.targets import Targets
 from ovs3d.distill.train import Distiller
 from ovs3d.errors import StoreError
-from ovs3d.field.model import Field, FieldConfig
+from ovs3d.field.model import Field
 from ovs3d.resume import Checkpoint
 from ovs3d.space.cameras import pixel_centres
 from ovs3d.space.fit_space import choose_space
 from ovs3d.spill import Spill, take
 from tests.distill.params import distill_params
+from tests.field.builders import opaque
 from tests.synthetic import LABELS, SyntheticScene
 
 VIEWS = (1,)
@@ -50,21 +51,8 @@ class OracleFeatures:
 @pytest.fixture(scope="module")
 def field(scene: SyntheticScene) -> Field:
     """An opaque field: rays stop at the near plane, so one view paints it without conflict."""
-    config = FieldConfig(
-        space=choose_space(scene.cameras, "auto"),
-        grid=(32, 32, 8),
-        density_ranks=(2, 1, 1),
-        appearance_ranks=(12, 4, 4),
-        appearance_dim=12,
-        rgb_hidden=8,
-        shading="ray",
-        step_voxels=1.0,
-        opacity_threshold=1e-4,
-    )
-    field = Field(config, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for table in (*field.density.planes, *field.density.lines):
-            table.fill_(2.0)
+    space, appearance = choose_space(scene.cameras, "auto"), (12, 4, 4)
+    field = opaque((32, 32, 8), space, appearance_ranks=appearance, appearance_dim=12)
     field.update_occupancy()
     return field
 

@@ -158,9 +158,9 @@ def test_share_is_one_of_the_training_views(
     assert views_with_features(6, train_views, share) == views
 
 
-def run_killed_and_whole(
+def check_that_it_continues(
     extract: Any, store: type[ViewStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Any, Path, Path]:
+) -> None:
     """Run once to the end and once killed after two views and continued."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     extract(whole / "store.zarr")
@@ -170,7 +170,8 @@ def run_killed_and_whole(
             extract(killed / "store.zarr")
     array = next(path for path in (killed / "store.zarr").iterdir() if path.is_dir())
     (array / "c.2.0.12ab.partial").write_bytes(b"half a shard")
-    return extract(killed / "store.zarr"), killed, whole
+    assert extract(killed / "store.zarr").resumed == 2
+    assert contents(killed) == contents(whole)
 
 
 def test_killed_clip_extraction_continues_to_the_same_bytes(
@@ -182,9 +183,7 @@ def test_killed_clip_extraction_continues_to_the_same_bytes(
     def extract(out: Path) -> Any:
         return extract_clip(photos, clip_params, SEED, CPU, out)
 
-    report, killed, whole = run_killed_and_whole(extract, WindowStore, tmp_path, monkeypatch)
-    assert report.resumed == 2
-    assert contents(killed) == contents(whole)
+    check_that_it_continues(extract, WindowStore, tmp_path, monkeypatch)
 
 
 def test_killed_dino_extraction_continues_to_the_same_bytes(
@@ -196,9 +195,7 @@ def test_killed_dino_extraction_continues_to_the_same_bytes(
     def extract(out: Path) -> Any:
         return extract_dino(photos, dino_params, CPU, out)
 
-    report, killed, whole = run_killed_and_whole(extract, TokenStore, tmp_path, monkeypatch)
-    assert report.resumed == 2
-    assert contents(killed) == contents(whole)
+    check_that_it_continues(extract, TokenStore, tmp_path, monkeypatch)
 
 
 def test_finished_extraction_is_not_repeated(

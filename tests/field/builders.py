@@ -46,6 +46,16 @@ def lump(grid: Grid = (6, 5, 7), **changes: Any) -> Field:
 
 
 @torch.no_grad()
+def opaque(grid: Grid, space: Space, **changes: Any) -> Field:
+    """Return a field in which rays stop at the near plane; its occupancy mask is all ones."""
+    values = {"step_voxels": 1.0, "opacity_threshold": 1e-4, **changes}
+    field = fog(grid, space, density_ranks=(2, 1, 1), **values)
+    for table in (*field.density.planes, *field.density.lines):
+        table.fill_(2.0)
+    return field
+
+
+@torch.no_grad()
 def balls(space: Space, grid: Grid, *centres_and_radii: tuple[float, float, float, float]) -> Field:
     """Return a field with opaque balls (centre and radius, world) in empty space."""
     field = fog(grid, space, density_ranks=(grid[2], 1, 1), opacity_threshold=1e-3, step_voxels=1.0)

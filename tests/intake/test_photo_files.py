@@ -10,20 +10,19 @@ import pillow_heif
 import pytest
 import torch
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from ovs3d.errors import SceneError
 from ovs3d.intake.bring import Plan, bring_masks, bring_photos, photo_names, plan_photos
 from ovs3d.intake.photo_files import describe_folders, describe_others, list_photos
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import load_photo, load_seen, open_photos
+from ovs3d.poses.lenses import lens_groups
 from ovs3d.poses.sfm import reconstruct_poses
 from tests.closure import ROOT
 from tests.synthetic import SyntheticScene, make_scene, write_scene
 
 CPU = torch.device("cpu")
-
-FOCAL_LENGTH = 0x920A
-EXIF_IFD = 0x8769
 
 
 def bring(folder: Path, images: Path, link: bool = False) -> None:
@@ -33,7 +32,7 @@ def bring(folder: Path, images: Path, link: bool = False) -> None:
 def save_heic(pixels: np.ndarray, path: Path) -> None:
     """Save a picture as a phone does, with its focal length."""
     exif = Image.Exif()
-    exif.get_ifd(EXIF_IFD)[FOCAL_LENGTH] = 4.25
+    exif.get_ifd(IFD.Exif)[Base.FocalLength] = 4.25
     heif = pillow_heif.from_pillow(Image.fromarray(pixels))
     heif.save(path, quality=95, exif=exif.tobytes())
 
@@ -101,7 +100,31 @@ def test_heic_becomes_jpeg_with_its_focal_length(scene: SyntheticScene, tmp_path
         error = (load_photo(path, 1).float() - scene.photos[view].float()).abs().mean()
         assert error < 8
         with Image.open(path) as file:
-            assert file.getexif().get_ifd(EXIF_IFD)[FOCAL_LENGTH] == pytest.approx(4.25)
+            assert file.getexif().get_ifd(IFD.Exif)[Base.FocalLength] == pytest.approx(4.25)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".heic", ".webp"])
+@pytest.mark.parametrize("height", [120, 160])
+def test_photos_written_anew_are_of_the_same_lens(tmp_path: Path, suffix: str, height: int) -> None:
+    """Copied, converted, or, where only some photos lie, put on a canvas."""
+    pillow_heif.register_heif_opener()
+    (tmp_path / "photos").mkdir()
+    lenses: list[dict[int, Any]] = [
+        {},
+        {Base.LensModel: "tele"},
+        {Base.DigitalZoomRatio: 2.0},
+        {Base.FocalLengthIn35mmFilm: 28},
+    ]
+    for number, lens in enumerate(lenses):
+        exif = Image.Exif()
+        exif.update({Base.Make: "maker", Base.Model: "model"})
+        exif.get_ifd(IFD.Exif).update({Base.FocalLength: 4.25, Base.LensModel: "wide", **lens})
+        noise(160, 120).save(tmp_path / f"photos/{number}.jpg", exif=exif)
+        noise(280 - height, height).save(tmp_path / f"photos/{number}b{suffix}", exif=exif)
+    plans = plans_of(tmp_path / "photos")
+    bring_photos(plans, tmp_path / "images", False)
+    brought = [tmp_path / "images" / plan.name for plan in plans.values()]
+    assert lens_groups([*plans, *brought]) == [0, 0, 1, 1, 2, 2, 3, 3] * 2
 
 
 @pytest.mark.parametrize("name", ["a.heic", "a.jpg", "a.png"])
@@ -206,6 +229,10 @@ def test_photos_in_folders_below_are_told(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         noise().save(tmp_path / name)
     assert describe_folders(tmp_path) == "2 photos in folder right"
+    for number in range(6):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}/a.jpg").touch()
+    assert describe_folders(tmp_path).endswith("1 photos in folder 4, ...")
 
 
 def test_a_raw_photo_under_another_name_is_named(tmp_path: Path) -> None:
@@ -218,7 +245,7 @@ def test_photos_in_folders_below_are_found_out(tmp_path: Path) -> None:
     below = tmp_path / "DCIM/100CANON"
     below.mkdir(parents=True)
     noise().save(below / "IMG_1.JPG")
-    with pytest.raises(SceneError, match=r"no photos in it; 1 are in .*DCIM/100CANON: give that"):
+    with pytest.raises(SceneError, match=r"in it; 1 photos in folder DCIM/100CANON: give that"):
         list_photos(tmp_path)
 
 

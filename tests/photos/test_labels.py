@@ -11,7 +11,6 @@ from ovs3d.photos.labels import (
     label_names,
     labels_of_option,
     named,
-    parse_labels,
     read_labels,
     write_labels,
 )
@@ -25,6 +24,18 @@ def test_names_alone_are_their_own_phrases_in_the_order_of_the_file(tmp_path: Pa
     assert labels == (named("red apple"), named("Müsli"), named("table"))
     assert label_names(labels) == ("red apple", "Müsli", "table")
     assert labels[0].phrases == ("red apple",)
+
+
+def test_comments_are_no_labels_but_lines(tmp_path: Path) -> None:
+    classes = tmp_path / "classes.txt"
+    classes.write_text("\ufeff# objects\nmug = cup #1\n  # = | / surfaces\ntable\n#\n")
+    assert read_labels(classes) == (Label("mug", ("cup #1",)), named("table"))
+    classes.write_text("# objects\nmug\n# surfaces\n\n# more\n")
+    with pytest.raises(SceneError, match="line 4 is blank"):
+        read_labels(classes)
+    classes.write_text("# mug\n# table\n")
+    with pytest.raises(SceneError, match=r"classes\.txt: no labels in it"):
+        read_labels(classes)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +53,7 @@ def test_phrases_stand_behind_the_name(tmp_path: Path, line: str) -> None:
 
 def test_a_comma_list_takes_the_same_labels() -> None:
     words = "mug = blue mug | a cup | something to drink from, shaker = salt/pepper , table"
-    labels = parse_labels(words.split(","), "--labels", "name")
+    labels = labels_of_option(words)
     assert labels == (MUG, Label("shaker", ("salt/pepper",)), named("table"))
 
 
@@ -133,6 +144,8 @@ def test_labels_are_read_as_people_type_them(words: str, names: list[str] | None
         ("red apple; wall", "commas separate names, not ';'"),
         ("red apple\uff0c wall", "commas separate names, not '\uff0c'"),
         (".hidden, wall", "cannot begin with '.'"),
+        ("wall, #1 mug", "name 2: a label cannot begin with '#': '#1 mug'"),
+        ("'# mug', wall", "cannot begin with '#'"),
         ("bell\x07, wall", r"holds the character '\\x07'"),
         ("half \udcff, wall", r"holds the character '\\udcff'"),
     ],

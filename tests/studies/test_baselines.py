@@ -19,7 +19,6 @@ from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
 from ovs3d.features.windows import lattice, windows
 from ovs3d.field.checkpoint import save_field
-from ovs3d.field.model import Field, FieldConfig
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import NO_LABEL, open_photos
 from ovs3d.space.fit_space import choose_space
@@ -32,29 +31,11 @@ from studies.scenes import Scene
 from studies.scoring import score
 from tests.closure import ROOT
 from tests.distill.params import distill_params
+from tests.field.builders import opaque
 from tests.synthetic import LABELS, SyntheticScene
 
 VIEW, DIM, DIVISORS, PATCH = 1, 16, (8.0, 10.0, 12.0), 3
 CPU = torch.device("cpu")
-
-
-def opaque_field(scene: SyntheticScene) -> Field:
-    config = FieldConfig(
-        space=choose_space(scene.cameras, "auto"),
-        grid=(96, 96, 8),
-        density_ranks=(2, 1, 1),
-        appearance_ranks=(16, 2, 2),
-        appearance_dim=8,
-        rgb_hidden=8,
-        shading="ray",
-        step_voxels=1.0,
-        opacity_threshold=1e-4,
-    )
-    field = Field(config, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for table in (*field.density.planes, *field.density.lines):
-            table.fill_(2.0)
-    return field
 
 
 def make_stores(scene: SyntheticScene, folder: Path) -> tuple[FeatureStore, TokenStore]:
@@ -90,7 +71,9 @@ def case(
     folder.mkdir(parents=True)
     for view, label_map in enumerate(scene.label_maps.numpy()):
         Image.fromarray(label_map + 1).save(folder / f"{view:03d}.png")
-    save_field(scene_folder / "field.safetensors", opaque_field(scene))
+    space = choose_space(scene.cameras, "auto")
+    field = opaque((96, 96, 8), space, appearance_ranks=(16, 2, 2), appearance_dim=8)
+    save_field(scene_folder / "field.safetensors", field)
     clip, dino = make_stores(scene, scene_folder)
     own = distill_params(downscale=2, iterations=150, batch=512, lr_volumes=0.05, lr_heads=0.02)
     params = load_scene_params(Path("params.yaml"), "demo")
