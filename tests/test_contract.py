@@ -26,6 +26,7 @@ SHARED = {"seed", "device", "split", *(f"scenes.${{key}}.{name}" for name in HEL
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
     (
+        "asking",
         "errors",
         "files",
         "device",

@@ -22,7 +22,7 @@ from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.exports.params import RenderParams
 from ovs3d.exports.renderings import export_scene
-from ovs3d.field import render
+from ovs3d.field import compact, render
 from ovs3d.field.checkpoint import load_field, save_field
 from tests.devices import elsewhere
 from tests.distill.params import distill_params
@@ -171,7 +171,7 @@ def test_a_tensor_left_on_the_cpu_is_found(
     stage: str,
 ) -> None:
     """One line that forgets the device, deep in what all stages share."""
-    original: Callable[..., Tensor] = render.ray_of_sample
+    original: Callable[..., Tensor] = compact.ray_of_sample
 
     def forgetful(offsets: Tensor, total: int) -> Tensor:
         return original(offsets.cpu(), total)

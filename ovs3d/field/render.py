@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ovs3d.asking import Asking, answered, in_turns
 from ovs3d.device import chunk_size, to_device
+from ovs3d.field.compact import Room, compact, keep, ray_of_sample, running_total
 from ovs3d.field.model import Field
-from ovs3d.field.paths import longest, make_paths
+from ovs3d.field.paths import make_paths
 from ovs3d.spill import take
 
 MIN_OPACITY = 0.5
@@ -25,9 +27,13 @@ Opacity is the probability that a ray ends in the field: below one half it more 
 That is what the number means, so it is no parameter; nobody should gain a score by moving it.
 """
 # Positions that are tested against the occupancy mask at a time, about: bounds the memory of
-# marching. Each is some 16 numbers, and those in occupied space some more.
-_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION = 1 << 19, 128
+# marching. Each is some 16 numbers, and those in occupied space some more; twice that, as on a GPU
+# two chunks are worked on at a time.
+_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION = 1 << 19, 256
 _TINY = 1e-6
+
+Traced = tuple[Tensor, Tensor, Tensor, Tensor | None]
+"""What `trace` returns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +68,7 @@ class RaySamples:
             total: how many samples they have, if that is known; to count them takes a wait.
         """
         first = self.offsets[rays]
-        offsets = _offsets(self.offsets[rays + 1] - first)
+        offsets = running_total(self.offsets[rays + 1] - first)
         rows = ray_of_sample(offsets, int(offsets[-1]) if total is None else total)
         index = torch.arange(len(rows), device=rows.device) + (first - offsets[:-1])[rows]
         return RaySamples(
@@ -119,7 +125,7 @@ def march(
     chunks = [chunk for _, chunk in _march_chunks(field, *rays, weight_threshold, mass_kept)]
     counts = torch.cat([chunk.offsets.diff() for chunk in chunks])
     return RaySamples(
-        _offsets(counts),
+        running_total(counts),
         torch.cat([chunk.points for chunk in chunks]),
         torch.cat([chunk.weights for chunk in chunks]),
         torch.cat([chunk.depth for chunk in chunks]),
@@ -186,7 +192,8 @@ def trace(
     directions: Tensor,
     jitter: Tensor | float = 0.5,
     most: int | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+    room: Room | None = None,
+) -> Asking[Traced]:
     """Place samples on rays, a whole number of steps apart, where space is occupied.
 
     Args:
@@ -194,16 +201,17 @@ def trace(
         origins: `[R, 3]`, world.
         directions: `[R, 3]`, world.
         jitter: offset of the first sample in steps, in [0, 1), `[R]` or one for all.
-        most: at least the steps of the longest ray, if that is known; to find out takes a wait.
+        most: at least the steps of the longest ray; asked for if it is not known.
+        room: see `compact`.
 
     Returns:
         points `[N, 3]`, grid coordinates; how many steps along its ray each lies, `[N]`; offsets
-        `[R + 1]`.
+        `[R + 1]`; `Kept.real`.
     """
     config, mask = field.config, field.occupancy
     paths = make_paths(field.space, config.grid, config.step_voxels, origins, directions)
     if most is None:
-        most = longest([paths]) if len(origins) else 0
+        most = (yield paths.counts.max().ceil()) if len(origins) else 0
     steps = torch.arange(most, dtype=origins.dtype, device=origins.device)
     steps = steps + (jitter[:, None] if isinstance(jitter, Tensor) else jitter)
     steps = steps.expand(len(origins), -1)
@@ -213,16 +221,15 @@ def trace(
         index.mul_(nodes).add_(position.to(torch.int32))
     # `index_select` on flat tensors takes a third of the time of `[]` on a CPU.
     occupied = mask.view(-1).index_select(0, index.view(-1)).view(inside.shape).bool() & inside
-    found = occupied.view(-1).nonzero().view(-1)
+    found = yield from compact(occupied.view(-1), running_total(occupied.sum(dim=1)), room)
     points = torch.stack(
         [
-            axis.view(-1).index_select(0, found) / ((nodes - 1) / 2) - 1
+            found.of(axis.view(-1)) / ((nodes - 1) / 2) - 1
             for axis, nodes in zip(at, config.grid, strict=True)
         ],
         dim=1,
     )
-    along = steps.reshape(-1).index_select(0, found)
-    return points, along, _offsets(occupied.sum(dim=1))
+    return points, found.of(steps.reshape(-1)), found.offsets, found.real
 
 
 def sample_weights(optical_depth: Tensor, offsets: Tensor) -> Tensor:
@@ -254,11 +261,6 @@ def composite(values: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
     return sums
 
 
-def keep(mask: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which samples `[M]` a mask `[N]` keeps, and the offsets `[R + 1]` among those."""
-    return mask.nonzero().view(-1), _offsets(mask)[offsets]
-
-
 def heaviest(weights: Tensor, offsets: Tensor, share: float) -> Tensor:
     """Tell which samples are the fewest that hold a share of the weight of their ray.
 
@@ -274,8 +276,8 @@ def heaviest(weights: Tensor, offsets: Tensor, share: float) -> Tensor:
     # What weighs less than an even part of what may go, can go together. That leaves few to sort.
     light = needed * ((1 - share) / share) / offsets.diff().clamp_min(1)
     rows = ray_of_sample(offsets, len(weights))
-    index, ends = keep(weights > light.index_select(0, rows), offsets)
-    rows = rows.index_select(0, index)
+    heavy = answered(keep(weights > light.index_select(0, rows), offsets))
+    index, ends, rows = heavy.index, heavy.offsets, heavy.of(rows)
     # The bits of float32 numbers that are not negative are ordered as the numbers are.
     keys = (rows << 32) - weights.index_select(0, index).float().view(torch.int32)
     index = index.index_select(0, keys.sort(stable=True).indices)
@@ -284,12 +286,6 @@ def heaviest(weights: Tensor, offsets: Tensor, share: float) -> Tensor:
     mask = torch.zeros_like(weights, dtype=torch.bool)
     mask[index] = heavier < needed.index_select(0, rows)
     return mask
-
-
-def ray_of_sample(offsets: Tensor, total: int) -> Tensor:
-    """Return the ray number of each of `total` samples, int64 `[N]`."""
-    rays = torch.arange(len(offsets) - 1, device=offsets.device)
-    return torch.repeat_interleave(rays, offsets.diff(), output_size=total)
 
 
 def _march_chunks(
@@ -303,34 +299,40 @@ def _march_chunks(
     steps = math.dist((1, 1, 1), field.config.grid) / field.config.step_voxels
     positions = chunk_size(_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION, origins.device)
     most = max(1, int(positions / steps))
-    for first in range(0, max(1, len(origins)), most):
-        rays = slice(first, first + most)
-        points, _, offsets = trace(field, origins[rays], directions[rays])
-        weights = sample_weights(field.optical_depth(points, table), offsets)
-        rows = ray_of_sample(offsets, len(points))
-        starts, along = (side[rays].index_select(0, rows) for side in (origins, directions))
-        depths = field.space.depths(starts, along, points)
-        totals = composite(torch.stack([depths, torch.ones_like(depths)], dim=1), weights, offsets)
-        depth, opacity = totals.unbind(dim=1)
-        matters = weights > weight_threshold
-        if mass_kept < 1:
-            matters &= heaviest(weights, offsets, mass_kept)
-        kept, offsets = keep(matters, offsets)
-        yield (
-            rays,
-            RaySamples(
-                offsets,
-                points.index_select(0, kept),
-                weights.index_select(0, kept),
-                depth / opacity.clamp_min(_TINY),
-                opacity,
-            ),
-        )
+    parts = [slice(first, first + most) for first in range(0, max(1, len(origins)), most)]
+    works = (
+        _marching(field, table, origins[rays], directions[rays], weight_threshold, mass_kept)
+        for rays in parts
+    )
+    return zip(parts, in_turns(works, 1 if origins.device.type == "cpu" else 2), strict=True)
 
 
-def _offsets(counts: Tensor) -> Tensor:
-    """Return the running total with a leading zero, int64."""
-    return functional.pad(counts.cumsum(dim=0), (1, 0))
+def _marching(
+    field: Field,
+    table: Tensor | None,
+    origins: Tensor,
+    directions: Tensor,
+    weight_threshold: float,
+    mass_kept: float,
+) -> Asking[RaySamples]:
+    points, _, offsets, _ = yield from trace(field, origins, directions)
+    weights = sample_weights(field.optical_depth(points, table), offsets)
+    rows = ray_of_sample(offsets, len(points))
+    starts, along = (side.index_select(0, rows) for side in (origins, directions))
+    depths = field.space.depths(starts, along, points)
+    totals = composite(torch.stack([depths, torch.ones_like(depths)], dim=1), weights, offsets)
+    depth, opacity = totals.unbind(dim=1)
+    matters = weights > weight_threshold
+    if mass_kept < 1:
+        matters &= heaviest(weights, offsets, mass_kept)
+    kept = yield from keep(matters, offsets)
+    return RaySamples(
+        kept.offsets,
+        kept.of(points),
+        kept.of(weights),
+        depth / opacity.clamp_min(_TINY),
+        opacity,
+    )
 
 
 class _Context(torch.autograd.function.FunctionCtx):

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from ovs3d.field.render import ray_of_sample
+from ovs3d.field.compact import ray_of_sample
 from ovs3d.field.vm import VmVolume
 
 # TensoRF's code scales its total variation by this; its weights (1.0) are meant with it.

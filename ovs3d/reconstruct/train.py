@@ -1,16 +1,19 @@
 """Training of the radiance field from posed photos (TensoRF, Chen et al. 2022)."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ovs3d.asking import answered
 from ovs3d.device import adam, make_generator, to_device
 from ovs3d.errors import PosesError
+from ovs3d.field.compact import Room, keep, real_only
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.field.paths import longest, make_paths
-from ovs3d.field.render import RaySamples, composite, keep, sample_weights, shade, trace
+from ovs3d.field.render import RaySamples, Traced, composite, sample_weights, shade, trace
 from ovs3d.photos.dataset import Photos
 from ovs3d.photos.psnr import psnr_of
 from ovs3d.progress import progress
@@ -114,6 +117,8 @@ class Trainer:
         self._table: Tensor | None = None
         # Of the longest of all rays on the present grid: to ask in every iteration would wait.
         self._most_steps: int | None = None
+        # For samples in occupied space, those in sight, and those heavy enough for a colour.
+        self._rooms = [Room(), Room(), Room()]
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
         """Do iteration `step` (from 1); return loss and mean squared colour error, detached."""
@@ -148,6 +153,7 @@ class Trainer:
 
     def entry(self, means: Sequence[float]) -> dict[str, float]:
         """Return the loss and, of the colour error, the PSNR."""
+        self._refit_rooms()
         loss, error = means
         return {"loss": loss, "psnr": psnr_of(error)}
 
@@ -159,6 +165,7 @@ class Trainer:
             "occupancy": self.field.occupancy,
             "colours": self.colours.state_dict(),
             "table": self._table,
+            "rooms": [room.rows for room in self._rooms],
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "sampler": self.sampler.state(),
@@ -171,6 +178,7 @@ class Trainer:
         self.field.occupancy = state["occupancy"]
         self.colours.load_state_dict(state["colours"])
         self._table, self._most_steps = state["table"], None
+        self._rooms = [Room(rows) for rows in state["rooms"]]
         self.optimizer = self._new_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
@@ -186,15 +194,16 @@ class Trainer:
         if self._most_steps is None:
             grid = (field.space, field.config.grid, field.config.step_voxels)
             self._most_steps = longest(make_paths(*grid, *rays) for rays in self.pool.rays())
-        traced = trace(field, origins, directions, jitter, self._most_steps)
-        points, steps, offsets = self._visible(traced)
-        weights = sample_weights(field.optical_depth(points), offsets)
+        occupied, in_sight, heavy = self._rooms
+        traced = trace(field, origins, directions, jitter, self._most_steps, occupied)
+        points, steps, offsets, real = self._visible(answered(traced), in_sight)
+        weights = sample_weights(real_only(field.optical_depth(points), real), offsets)
         opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
-        heavy, heavy_offsets = keep(weights.detach() > params.weight_threshold, offsets)
+        kept = answered(keep(weights.detach() > params.weight_threshold, offsets, heavy))
         samples = RaySamples(
-            heavy_offsets,
-            points.index_select(0, heavy),
-            weights.index_select(0, heavy),
+            kept.offsets,
+            kept.of(points),
+            real_only(kept.of(weights), kept.real),
             torch.zeros_like(jitter),
             opacity[:, 0],
         )
@@ -204,14 +213,21 @@ class Trainer:
         return color, distortion(weights, steps * step, offsets, step)
 
     @torch.no_grad()
-    def _visible(self, traced: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def _visible(self, traced: Traced, room: Room) -> Traced:
         """Leave out samples that so little light reaches that they cannot matter."""
-        points, steps, offsets = traced
-        optical_depth = self.field.optical_depth(points, self._table)
+        points, steps, offsets, real = traced
+        optical_depth = real_only(self.field.optical_depth(points, self._table), real)
         weights = sample_weights(optical_depth, offsets)
         reached = weights > self.params.weight_threshold * -torch.expm1(-optical_depth)
-        kept, offsets = keep(reached, offsets)
-        return points.index_select(0, kept), steps.index_select(0, kept), offsets
+        kept = answered(keep(reached, offsets, room))
+        return kept.of(points), kept.of(steps), kept.offsets, kept.real
+
+    def _refit_rooms(self) -> None:
+        """Outside the loop, tell if samples found no room, and choose the rooms anew."""
+        lacking = max([room.refit() for room in self._rooms])
+        if lacking:
+            what = "samples of an iteration found no room on the device and were left out"
+            print(f"reconstruct: {lacking} {what}", file=sys.stderr)
 
     def _smoothness(self) -> Tensor:
         density = total_variation(self.field.density) * self.params.tv_density
@@ -220,6 +236,8 @@ class Trainer:
     def _grow(self, step: int) -> None:
         params = self.params
         if step in params.upsample_at:
+            self._refit_rooms()
+            self._rooms = [Room(), Room(), Room()]
             self._table = self._most_steps = None
             self.field = self.field.upsampled(self.field.space.grid(voxels_after(params, step)))
             self.optimizer = self._new_optimizer()
