@@ -112,7 +112,7 @@ class Trainer:
         self.optimizer = self._new_optimizer()
         # Densities by which samples are left out; some iterations old.
         self._table: Tensor | None = None
-        # Of the longest of all rays on the present grid: to ask in every iteration would wait.
+        # Of the longest of all rays on the present grid, see `_bound`.
         self._most_steps: int | None = None
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
@@ -183,10 +183,7 @@ class Trainer:
             to_device(torch.rand(size, generator=self.generator), self.device)
             for size in ((len(origins),), (len(origins), 3))
         )
-        if self._most_steps is None:
-            grid = (field.space, field.config.grid, field.config.step_voxels)
-            self._most_steps = longest(make_paths(*grid, *rays) for rays in self.pool.rays())
-        traced = trace(field, origins, directions, jitter, self._most_steps)
+        traced = trace(field, origins, directions, jitter, self._bound())
         points, steps, offsets = self._visible(traced)
         weights = sample_weights(field.optical_depth(points), offsets)
         opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
@@ -202,6 +199,18 @@ class Trainer:
         color = shade(field, samples, directions) + (1 - opacity) * background
         step = field.config.relative_step
         return color, distortion(weights, steps * step, offsets, step)
+
+    def _bound(self) -> int | None:
+        """Return how many steps the longest of all rays has, once per grid: nobody waits for it.
+
+        None on a CPU, where nobody waits for the rays of an iteration either, and where all rays of
+        a contracted scene take minutes to measure.
+        """
+        if self._most_steps is None and self.device.type != "cpu":
+            field = self.field
+            grid = (field.space, field.config.grid, field.config.step_voxels)
+            self._most_steps = longest(make_paths(*grid, *rays) for rays in self.pool.rays())
+        return self._most_steps
 
     @torch.no_grad()
     def _visible(self, traced: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
