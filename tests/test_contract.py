@@ -28,6 +28,7 @@ LAYERS = (
     (
         "errors",
         "files",
+        "plots",
         "device",
         "progress",
         "identity",
