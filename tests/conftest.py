@@ -13,10 +13,18 @@ from tests.synthetic import SyntheticScene, make_scene, write_scene
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a whole project as slow."""
+    """Mark what needs a whole project as slow, and share the tests out to parallel workers.
+
+    A file stays together, for the fixtures of its module, and so does what needs the project, which
+    one worker then builds. Slow ones come first, so that none is left to one worker at the end.
+    """
     for item in items:
+        group = item.nodeid.partition("::")[0]
         if "built_project" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+            group = "built project"
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
