@@ -60,13 +60,13 @@ def built_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     """A world that the formats of other tools are written from."""
     return make_truth(make_scene(VIEWS, 160, 120), tmp_path_factory.mktemp("plain"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bent(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     """Every photo with its own focal length, all distorted."""
     scene = make_scene(VIEWS, 160, 120, distortion=0.08, zoom=0.1)
