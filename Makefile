@@ -11,6 +11,11 @@ export OMP_WAIT_POLICY ?= passive
 # The stages' commands say `python`; it has to be the one of the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Tests run side by side: a worker a core, each with one thread.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup \
+	--no-loadscope-reorder
+
 .PHONY: demo test test-all bench gpu-check lint types clean
 
 demo: $(READY)
@@ -18,10 +23,10 @@ demo: $(READY)
 
 # All but whole pipelines, disturbed stages, models of full size and browsers.
 test: $(READY_DEV)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(READY_DEV)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: $(READY_DEV)
 	$(BIN)/python -m benchmarks

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import cases, report
 from benchmarks.harness import Sample, meter, run_child, save_measurement
-from ovs3d.files import atomic_path, write_json
+from ovs3d.files import write_json
 
 PLOT = Path(__file__).parent.parent / "docs" / "images" / "scaling.png"
 
@@ -86,11 +86,14 @@ def write_curves(new: list[dict[str, Any]]) -> None:
 
 def plot(curves: list[dict[str, Any]], path: Path) -> None:
     """Draw one panel per curve: seconds on the left axis, memory on the right, both from zero."""
-    from matplotlib.figure import Figure  # a development tool, not needed to measure
+    # They would count as memory of what is measured.
+    from matplotlib.figure import Figure
+
+    from ovs3d.plots import save_plot
 
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout="constrained")
+    figure = Figure(figsize=(3.2 * columns, 2.4 * rows), dpi=110, layout="constrained")
     for number, curve in enumerate(curves, start=1):
         left = figure.add_subplot(rows, columns, number)
         right = left.twinx()
@@ -101,8 +104,7 @@ def plot(curves: list[dict[str, Any]], path: Path) -> None:
         left.tick_params(axis="x", labelsize=7)
         left.set_title(f"{curve['stage']}: {curve['driver']}", fontsize=8)
     figure.supylabel("seconds (blue), MB (orange)", fontsize=8)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    save_plot(figure, path)
 
 
 def _point(stage: str, driver: str, value: str, folder: str) -> None:

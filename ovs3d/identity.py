@@ -83,7 +83,7 @@ class Sources:
         """Return what a result of a module was computed with: files -> digests.
 
         These are the modules that it reaches, but for `NOT_COMPUTING`, and the data files beside
-        them that they name, such as a font.
+        them that they name, such as the template of a page.
         """
         found: dict[str, str] = {}
         for module in self.closure(file, NOT_COMPUTING):

@@ -135,12 +135,12 @@ def load_scene_params(path: Path, scene: str) -> SceneParams:
     if scene not in scenes:
         raise ParamsError(f"{path}: no scene '{scene}' under scenes{did_you_mean(scene, scenes)}")
     entry = _validate(SceneEntry, scenes[scene], f"{path}: scenes.{scene}")
-    if entry.preset not in (presets := preset_names(path)):
+    if entry.preset not in (presets := _presets(document)):
         raise ParamsError(
             f"{path}: scenes.{scene}.preset is '{entry.preset}', but there is no such preset"
             f"{did_you_mean(entry.preset, presets)}"
         )
-    load_preset(path, entry.preset)
+    _preset(document, entry.preset, path)
     merged = {
         name: override(document[entry.preset][name], getattr(entry, name))
         for name in Preset.model_fields
@@ -157,7 +157,7 @@ def load_preset(path: Path, name: str) -> Preset:
     Raises:
         ParamsError: as `load_scene_params`.
     """
-    return _validate(Preset, _read(path)[name], f"{path}: {name}")
+    return _preset(_read(path), name, path)
 
 
 def scene_names(path: Path) -> list[str]:
@@ -167,7 +167,7 @@ def scene_names(path: Path) -> list[str]:
 
 def preset_names(path: Path) -> list[str]:
     """List the presets of `params.yaml` in the order of the file."""
-    return [key for key in _read(path) if key not in (*_SHARED_KEYS, "scenes")]
+    return _presets(_read(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -180,6 +180,14 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ParamsError(f"{path} must hold a mapping of sections")
     return document
+
+
+def _presets(document: dict[str, Any]) -> list[str]:
+    return [key for key in document if key not in (*_SHARED_KEYS, "scenes")]
+
+
+def _preset(document: dict[str, Any], name: str, path: Path) -> Preset:
+    return _validate(Preset, document[name], f"{path}: {name}")
 
 
 def _scenes(document: dict[str, Any], path: Path) -> dict[str, Any]:

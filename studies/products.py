@@ -5,18 +5,18 @@ What a kill leaves unfinished is continued by the stage itself.
 """
 
 import argparse
-import fcntl
 import hashlib
 import importlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from ovs3d.files import atomic_path, digest
 from ovs3d.identity import ROOT, code_of
@@ -147,13 +147,10 @@ def code_digest(stages: tuple[str, ...], files: tuple[Path, ...] = ()) -> str:
     return key_of([code_of(str(file)) for file in [*scripts, *files]])
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes from making the same thing at the same time."""
+def locked(path: Path) -> FileLock:
+    """Return what keeps other processes from making the same thing at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return FileLock(path.with_name(f"{path.name}.lock"))
 
 
 def digests(files: Iterable[Path]) -> list[str]:

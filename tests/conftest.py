@@ -13,10 +13,18 @@ from tests.synthetic import SyntheticScene, make_scene, write_scene
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a whole project as slow."""
+    """Mark what needs a whole project as slow, and share the tests out to parallel workers.
+
+    A file stays together, for the fixtures of its module, and so does what needs the project, which
+    one worker then builds. Slow ones come first, so that none is left to one worker at the end.
+    """
     for item in items:
+        group = item.nodeid.partition("::")[0]
         if "built_project" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+            group = "built project"
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
@@ -52,13 +60,13 @@ def built_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     """A world that the formats of other tools are written from."""
     return make_truth(make_scene(VIEWS, 160, 120), tmp_path_factory.mktemp("plain"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bent(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     """Every photo with its own focal length, all distorted."""
     scene = make_scene(VIEWS, 160, 120, distortion=0.08, zoom=0.1)

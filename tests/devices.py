@@ -63,8 +63,6 @@ _READ_BACKS = {
 }
 _LIBRARY_FOLDER = Path(ovs3d.__file__).parent
 _watchers: list[Counter[str]] = []
-_queue_length = [0]
-"""Operations that the device was asked for."""
 
 
 class _Elsewhere(Tensor):
@@ -128,7 +126,6 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     else:
         _watch(func, leaves, args, kwargs)
         if away:
-            _queue_length[0] += 1
             _check(func, leaves, args)
         target = ELSEWHERE if away else kwargs.get("device")
     if kwargs.get("device") is not None:
@@ -146,13 +143,7 @@ def _unwrap(leaf: Any) -> Any:
 
 
 def _watch(func: Any, leaves: list[Any], args: Any, kwargs: dict[str, Any]) -> None:
-    """Note an operation of the device for whose result the host waits.
-
-    What was sent to the CPU without a wait, it waits for if nothing is queued behind it.
-    """
-    sent = getattr(leaves[0], "sent_at", None) if leaves else None
-    if sent is not None and func in _READ_BACKS and sent == _queue_length[0]:
-        _note(str(func))
+    """Note an operation of the device for whose result the host waits."""
     if not _watchers or not any(isinstance(leaf, _Elsewhere) for leaf in leaves):
         return
     masks = func in _INDEXING and any(
@@ -168,9 +159,7 @@ def _watch_copy(func: Any, args: Any, kwargs: dict[str, Any], target: torch.devi
     source = args[1] if func is torch.ops.aten.copy_.default else args[0]
     arrives, leaves = target.type != "cpu", source.device.type != "cpu"
     told = kwargs.get("non_blocking") or args[2:] == (True,)
-    if leaves and not arrives and told and source is not args[0]:
-        args[0].sent_at = _queue_length[0]
-    elif leaves and not arrives:
+    if leaves and not arrives:
         _note("copy to the CPU")
     elif arrives and not leaves and not told and source.dim():
         _note("blocking copy to the device")

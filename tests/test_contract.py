@@ -26,9 +26,9 @@ SHARED = {"seed", "device", "split", *(f"scenes.${{key}}.{name}" for name in HEL
 # Lower layers first; a module may import its own layer and those before it.
 LAYERS = (
     (
-        "asking",
         "errors",
         "files",
+        "plots",
         "device",
         "progress",
         "identity",

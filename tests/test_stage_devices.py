@@ -40,25 +40,33 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"))
 
 
+@pytest.fixture(scope="module")
+def field_file(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A field that is the same on every device, in a file."""
+    made, _ = reconstructed(world, CPU)
+    path = tmp_path_factory.mktemp("field") / "field.safetensors"
+    save_field(path, made)
+    return path
+
+
 def distilled(
     world: World,
+    field_file: Path,
     device: torch.device,
     folder: Path,
     memory_budget: float = math.inf,
     **changes: object,
 ) -> Any:
-    """Distil into a field that is the same on every device."""
-    field, _ = reconstructed(world, CPU)
-    save_field(folder / "field.safetensors", field)
+    """Distil into the field of a file."""
     inputs = world.inputs(device, folder, memory_budget)
     params = distill_params(iterations=6, joint_after=3, **changes)
-    return distill(load_field(folder / "field.safetensors", device), inputs, params, 0)[:2]
+    return distill(load_field(field_file, device), inputs, params, 0)[:2]
 
 
 @pytest.fixture(scope="module")
-def segmentation(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def segmentation(world: World, field_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("segmentation")
-    model, _ = distilled(world, CPU, folder)
+    model, _ = distilled(world, field_file, CPU, folder)
     save_segmentation(folder / "segmentation.safetensors", model)
     return folder / "segmentation.safetensors"
 
@@ -80,12 +88,9 @@ def test_reconstruction_elsewhere_is_that_of_the_cpu(world: World, shading: str)
     assert losses_there[-1]["loss"] == pytest.approx(losses[-1]["loss"], rel=1e-3)
 
 
-def test_held_out_views_are_scored_elsewhere(world: World, tmp_path: Path) -> None:
-    field, _ = reconstructed(world, CPU)
-    save_field(tmp_path / "field.safetensors", field)
-
+def test_held_out_views_are_scored_elsewhere(world: World, field_file: Path) -> None:
     def score(device: torch.device) -> dict[str, Any]:
-        loaded = load_field(tmp_path / "field.safetensors", device)
+        loaded = load_field(field_file, device)
         return score_field(loaded, world.photos, world.scene.cameras, HELD_OUT, 2)
 
     expected = score(CPU)
@@ -102,19 +107,23 @@ def test_held_out_views_are_scored_elsewhere(world: World, tmp_path: Path) -> No
     ids=["learned", "mean", "one scale"],
 )
 def test_distillation_elsewhere_is_that_of_the_cpu(
-    world: World, tmp_path: Path, changes: dict[str, Any], memory_budget: float
+    world: World, field_file: Path, tmp_path: Path, changes: dict[str, Any], memory_budget: float
 ) -> None:
-    expected, losses = distilled(world, CPU, tmp_path / "here", **changes)
+    expected, losses = distilled(world, field_file, CPU, tmp_path / "here", **changes)
     with elsewhere() as device:
         there = tmp_path / "there"
-        found, losses_there = distilled(world, device, there, memory_budget, **changes)
+        found, losses_there = distilled(world, field_file, device, there, memory_budget, **changes)
         assert_same(found, expected)
     assert losses_there[-1] == pytest.approx(losses[-1], rel=1e-2, abs=1e-3)
 
 
-def test_distillation_from_stores_on_disk_gives_the_same_bits(world: World, tmp_path: Path) -> None:
-    expected, losses = distilled(world, CPU, tmp_path / "memory")
-    found, losses_from_disk = distilled(world, CPU, tmp_path / "disk", memory_budget=0.0)
+def test_distillation_from_stores_on_disk_gives_the_same_bits(
+    world: World, field_file: Path, tmp_path: Path
+) -> None:
+    expected, losses = distilled(world, field_file, CPU, tmp_path / "memory")
+    found, losses_from_disk = distilled(
+        world, field_file, CPU, tmp_path / "disk", memory_budget=0.0
+    )
     assert losses_from_disk == losses
     for name, value in expected.state_dict().items():
         assert torch.equal(found.state_dict()[name], value), name
@@ -165,6 +174,7 @@ def test_prompts_are_tried_elsewhere(world: World) -> None:
 @pytest.mark.parametrize("stage", ["reconstruct", "distill", "render"])
 def test_a_tensor_left_on_the_cpu_is_found(
     world: World,
+    field_file: Path,
     segmentation: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -181,7 +191,7 @@ def test_a_tensor_left_on_the_cpu_is_found(
         monkeypatch.setattr(render, "ray_of_sample", forgetful)
         work: dict[str, Callable[[], object]] = {
             "reconstruct": lambda: reconstructed(world, device),
-            "distill": lambda: distilled(world, device, tmp_path),
+            "distill": lambda: distilled(world, field_file, device, tmp_path),
             "render": lambda: model.render(
                 torch.zeros(5, 3, device=device), torch.ones(5, 3, device=device)
             ),

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
@@ -12,12 +11,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ovs3d.asking import _Sent
 from ovs3d.distill.params import DistillParams
 from ovs3d.distill.train import make_distiller
-from ovs3d.field import compact, render
+from ovs3d.field import compact
 from ovs3d.field.checkpoint import load_field, save_field
-from ovs3d.field.paths import make_paths
 from ovs3d.field.render import render_rays
 from ovs3d.reconstruct.rays import load_rays
 from ovs3d.reconstruct.train import Trainer
@@ -55,7 +52,6 @@ HERE = torch.rand(4, 3, generator=torch.Generator().manual_seed(0))
         lambda away: away.new_tensor([1.0, 2.0]),
         lambda away: torch.zeros(4, 3).copy_(away),
         lambda away: bool((away > 2).any()),
-        lambda away: _Sent(away.sum()).read(),
     ],
 )
 def test_a_wait_is_found(work: Callable[[Tensor], object]) -> None:
@@ -76,9 +72,6 @@ def test_what_needs_no_wait_is_not_counted() -> None:
             away * torch.tensor(2.0)
             torch.nonzero_static(away > 0.5, size=5)
             torch.repeat_interleave(torch.arange(3, device=device), 2, output_size=6)
-            number = _Sent(away.sum())
-            away.exp()
-            number.read()
     assert not waits
 
 
@@ -179,27 +172,12 @@ def test_an_iteration_of_distill_waits_for_nothing(
     assert waits.keys() == (lookups if memory_budget == 0 else set())
 
 
-def test_waits_of_rendered_chunks(
-    world: World, field_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    xy = pixel_centres(world.photos.width, world.photos.height, 4)
-    rays = world.scene.cameras.rays(2, xy)
-    expected = render_rays(load_field(field_file, torch.device("cpu")), *rays)
-
-    def waits_and_chunks() -> tuple[int, int]:
-        chunk = mock.Mock(side_effect=make_paths)
-        with elsewhere() as device, mock.patch.object(render, "make_paths", chunk):
-            field = load_field(field_file, device)
-            origins, directions = (side.to(device) for side in rays)
-            with watched_waits() as waits:
-                found = render_rays(field, origins, directions)
-            torch.testing.assert_close(found.color.cpu(), expected.color)
-        return waits.total(), chunk.call_count
-
+def test_waits_of_a_rendered_chunk(world: World, field_file: Path) -> None:
+    with elsewhere() as device:
+        field = load_field(field_file, device)
+        xy = pixel_centres(world.photos.width, world.photos.height, 4)
+        origins, directions = (side.to(device) for side in world.scene.cameras.rays(2, xy))
+        with watched_waits() as waits:
+            render_rays(field, origins, directions)
     # The longest path, samples in occupied space, and those that matter.
-    assert waits_and_chunks() == (3, 1)
-    monkeypatch.setattr(render, "_POSITIONS_PER_CHUNK", 64)
-    waits, chunks = waits_and_chunks()
-    # One chunk has work for the device while another asks.
-    assert chunks > 5
-    assert waits <= 2, waits
+    assert waits.total() == 3, waits

@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from benchmarks.naive.fda import naive_fda
 from benchmarks.synthetic import steps_per_ray
-from ovs3d.asking import answered
 from ovs3d.distill.model import Segmentation
 from ovs3d.distill.params import DistillParams
 from ovs3d.field.model import DENSITY_SHIFT
@@ -171,7 +170,7 @@ def _dense_samples(
     model: Segmentation, origins: Tensor, directions: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return points [R, S, 3] and which are occupied [R, S], as many samples for every ray."""
-    points, steps, offsets, _ = answered(trace(model.field, origins, directions))
+    points, steps, offsets, _ = trace(model.field, origins, directions)
     rows = torch.repeat_interleave(torch.arange(len(origins)), offsets.diff())
     columns = steps.long()
     size = (len(origins), steps_per_ray(model.field))

@@ -1,4 +1,7 @@
-"""Adding a scene to params.yaml as text, so that every byte outside the new entry stays."""
+"""Adding a scene to params.yaml as text, so that every byte outside the new entry stays.
+
+ruamel.yaml keeps comments, but writes `null`, line ends, indents and spaces its own way.
+"""
 
 import re
 from collections.abc import Mapping, Sequence

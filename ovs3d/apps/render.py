@@ -21,8 +21,6 @@ from ovs3d.exports.target import make_folder
 from ovs3d.exports.write import SegmentedScene
 from ovs3d.field.checkpoint import load_field
 from ovs3d.language.store import NAME
-from ovs3d.language.views import point_view
-from ovs3d.language.volume import LanguageVolume
 from ovs3d.params import load_scene_params
 from ovs3d.progress import progress, summary_table
 from ovs3d.space.cameras import Cameras
@@ -124,6 +122,10 @@ def _asking(
     scene: SegmentedScene, words: str, cameras: Cameras, downscale: int
 ) -> Callable[[int], NDArray[np.float32]]:
     """Return what gives the relevancy of words, [h, w], for a view."""
+    # They bring CLIP along, which takes seconds to import.
+    from ovs3d.language.views import point_view
+    from ovs3d.language.volume import LanguageVolume
+
     volume = LanguageVolume.open(built("lift", scene.name, NAME).parent, device=scene.device)
     relevancy = volume.find([words])[0].relevancy[None]
     field = load_field(built("reconstruct", scene.name, "field.safetensors"), scene.device)

@@ -13,12 +13,12 @@ from ovs3d.files import atomic_path
 
 Color = tuple[int, int, int]
 
-TEXT_SIZE = 14
+_TEXT_SIZE = 14
 MARGIN = 8
-INK: Color = (20, 20, 20)
-PAPER: Color = (255, 255, 255)
+_INK: Color = (20, 20, 20)
+_PAPER: Color = (255, 255, 255)
 
-_LINE_HEIGHT = TEXT_SIZE + MARGIN
+_LINE_HEIGHT = _TEXT_SIZE + MARGIN
 _MIN_PANEL, _MAX_PANEL = 240, 640
 """Width of a picture in a figure, in pixels: large enough to read, small enough to share."""
 _NAME_WIDTH = _MIN_PANEL * 3 // 4
@@ -28,10 +28,12 @@ _NO_CHARACTER = "\U0010ffff"
 
 
 @cache
-def font() -> ImageFont.FreeTypeFont:
-    """Return the font beside this module, so that figures look alike on all machines."""
-    file = Path(__file__).with_name("DejaVuSans.ttf")
-    return ImageFont.truetype(file, TEXT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+def _font() -> ImageFont.FreeTypeFont:
+    """Return the font that matplotlib brings, so that figures look alike on all machines."""
+    import matplotlib  # takes a while; what only saves pictures is spared it
+
+    file = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
+    return ImageFont.truetype(file, _TEXT_SIZE, layout_engine=ImageFont.Layout.BASIC)
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
@@ -54,15 +56,15 @@ def _lacks_letters(text: str) -> bool:
 
 def text_width(text: str) -> int:
     """Return the width of a line of text in pixels."""
-    return round(font().getlength(text))
+    return round(_font().getlength(text))
 
 
 def text_line(text: str, width: int) -> Image.Image:
     """Draw one line of text on a strip of `width` pixels, cut short with dots if it is longer."""
     while text_width(text) > width and len(text) > 3:
         text = text[:-4] + "..."
-    strip = Image.new("RGB", (width, _LINE_HEIGHT), PAPER)
-    ImageDraw.Draw(strip).text((0, MARGIN // 4), text, fill=INK, font=font())
+    strip = Image.new("RGB", (width, _LINE_HEIGHT), _PAPER)
+    ImageDraw.Draw(strip).text((0, MARGIN // 4), text, fill=_INK, font=_font())
     return strip
 
 
@@ -82,7 +84,7 @@ def panel(picture: NDArray[np.uint8], title: str) -> Image.Image:
 def row(images: Sequence[Image.Image], gap: int = MARGIN) -> Image.Image:
     """Set images side by side, aligned at their tops."""
     width = sum(image.width for image in images) + gap * (len(images) - 1)
-    canvas = Image.new("RGB", (width, max(image.height for image in images)), PAPER)
+    canvas = Image.new("RGB", (width, max(image.height for image in images)), _PAPER)
     left = 0
     for image in images:
         canvas.paste(image, (left, 0))
@@ -93,7 +95,7 @@ def row(images: Sequence[Image.Image], gap: int = MARGIN) -> Image.Image:
 def stack(images: Sequence[Image.Image], gap: int = MARGIN) -> Image.Image:
     """Set images one below another, aligned at their left."""
     height = sum(image.height for image in images) + gap * (len(images) - 1)
-    canvas = Image.new("RGB", (max(image.width for image in images), height), PAPER)
+    canvas = Image.new("RGB", (max(image.width for image in images), height), _PAPER)
     top = 0
     for image in images:
         canvas.paste(image, (0, top))
@@ -103,7 +105,7 @@ def stack(images: Sequence[Image.Image], gap: int = MARGIN) -> Image.Image:
 
 def framed(image: Image.Image) -> Image.Image:
     """Put a margin around a finished figure."""
-    canvas = Image.new("RGB", (image.width + 2 * MARGIN, image.height + 2 * MARGIN), PAPER)
+    canvas = Image.new("RGB", (image.width + 2 * MARGIN, image.height + 2 * MARGIN), _PAPER)
     canvas.paste(image, (MARGIN, MARGIN))
     return canvas
 
@@ -113,17 +115,17 @@ def legend(entries: Sequence[tuple[str, Color]], width: int) -> Image.Image:
     places = []
     left, line = 0, 0
     for name, _ in entries:
-        needed = TEXT_SIZE + MARGIN + text_width(name)
+        needed = _TEXT_SIZE + MARGIN + text_width(name)
         if left and left + needed > width:
             left, line = 0, line + 1
         places.append((left, line * _LINE_HEIGHT))
         left += needed + 2 * MARGIN
-    canvas = Image.new("RGB", (width, (line + 1) * _LINE_HEIGHT), PAPER)
+    canvas = Image.new("RGB", (width, (line + 1) * _LINE_HEIGHT), _PAPER)
     draw = ImageDraw.Draw(canvas)
     for (name, color), (x, y) in zip(entries, places, strict=True):
-        box = (x, y + MARGIN // 2, x + TEXT_SIZE - 1, y + MARGIN // 2 + TEXT_SIZE - 1)
-        draw.rectangle(box, fill=color, outline=INK)
-        draw.text((x + TEXT_SIZE + MARGIN // 2, y + MARGIN // 4), name, fill=INK, font=font())
+        box = (x, y + MARGIN // 2, x + _TEXT_SIZE - 1, y + MARGIN // 2 + _TEXT_SIZE - 1)
+        draw.rectangle(box, fill=color, outline=_INK)
+        draw.text((x + _TEXT_SIZE + MARGIN // 2, y + MARGIN // 4), name, fill=_INK, font=_font())
     return canvas
 
 
@@ -131,7 +133,7 @@ def scale_bar(low: float, high: float, width: int) -> Image.Image:
     """Draw the viridis scale between two numbers."""
     ends = [f"{low:.3g}", f"{high:.3g}"]
     length = max(16, min(width, 320) - text_width("".join(ends)) - 2 * MARGIN)
-    colors = viridis(np.linspace(0.0, 1.0, length)[None].repeat(TEXT_SIZE, axis=0))
+    colors = viridis(np.linspace(0.0, 1.0, length)[None].repeat(_TEXT_SIZE, axis=0))
     parts = [text_line(end, text_width(end) + 1) for end in ends]
     return row([parts[0], Image.fromarray(colors), parts[1]])
 

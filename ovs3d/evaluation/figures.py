@@ -1,4 +1,4 @@
-"""Pictures that explain a result: overlays, chosen scales, label scores, confusion matrix.
+"""Pictures that explain a result: overlays, chosen scales, label scores.
 
 Functions take arrays of one view at h x w pixels and return a Pillow image.
 """
@@ -8,25 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from ovs3d.evaluation.drawing import (
-    INK,
-    MARGIN,
-    PAPER,
-    TEXT_SIZE,
-    Color,
-    distinct,
-    font,
-    framed,
-    legend,
-    panel,
-    row,
-    scale_bar,
-    stack,
-    text_line,
-    text_width,
-)
+from ovs3d.evaluation.drawing import Color, distinct, framed, legend, panel, row, scale_bar, stack
 from ovs3d.evaluation.palette import (
     NO_LABEL_COLOR,
     UNLABELLED,
@@ -42,8 +26,6 @@ _OVERLAY_OPACITY = 0.65
 _DIMMED = 0.35
 _NEAREST = 1e-3
 """Depth in world units below which nothing is told apart."""
-_CELL = 56
-"""Pixels of a side of a cell of the confusion matrix."""
 
 
 def label_entries(labels: Sequence[str]) -> list[tuple[str, Color]]:
@@ -172,47 +154,6 @@ def logits_figure(
     columns = math.ceil(math.sqrt(len(panels)))
     rows = [row(panels[first : first + columns]) for first in range(0, len(panels), columns)]
     return framed(stack([*rows, scale_bar(low, high, rows[0].width)]))
-
-
-def confusion_figure(counts: NDArray[np.int64], labels: Sequence[str]) -> Image.Image:
-    """Draw the confusion matrix; each row in percent of the pixels of its true label.
-
-    Args:
-        counts: int64 [C + 1, C + 1]; the last row (no mask) and the last column (unlabelled) are
-            drawn if they have pixels.
-        labels: names of the C labels.
-    """
-    labels = distinct(labels)
-    names = [*labels, "no mask"] if counts[-1].any() else list(labels)
-    columns = [*labels, UNLABELLED] if counts[:, -1].any() else list(labels)
-    rows = counts[: len(names)]
-    shares = rows / rows.sum(axis=1, keepdims=True).clip(min=1)
-    left = max(text_width(name) for name in names) + MARGIN
-    top = max(text_width(name) for name in columns) + MARGIN
-    size = (left + _CELL * len(columns), top + _CELL * len(names))
-    canvas = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(canvas)
-    for column, name in enumerate(columns):
-        upright = text_line(name, text_width(name) + 1).rotate(90, expand=True)
-        x = left + column * _CELL + (_CELL - upright.width) // 2
-        canvas.paste(upright, (x, top - MARGIN // 2 - upright.height))
-    for line, name in enumerate(names):
-        y = top + line * _CELL
-        draw.text((0, y + (_CELL - TEXT_SIZE) // 2), name, fill=INK, font=font())
-        for column in range(len(columns)):
-            _draw_cell(draw, left + column * _CELL, y, float(shares[line, column]))
-    caption = "rows: mask, columns: prediction, percent of the row"
-    return framed(stack([text_line(caption, max(canvas.width, text_width(caption))), canvas]))
-
-
-def _draw_cell(draw: ImageDraw.ImageDraw, x: int, y: int, share: float) -> None:
-    r, g, b = viridis(np.array(share)).tolist()
-    draw.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=(r, g, b))
-    text = f"{100 * share:.1f}"
-    # Dark ink on the light end of the scale.
-    ink = INK if share > 0.6 else PAPER
-    place = (x + (_CELL - text_width(text)) // 2, y + (_CELL - TEXT_SIZE) // 2)
-    draw.text(place, text, fill=ink, font=font())
 
 
 def _highlight(

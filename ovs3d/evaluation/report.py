@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ovs3d.evaluation import figures
+from ovs3d.evaluation.confusion import confusion_plot
 from ovs3d.evaluation.drawing import save_png
 from ovs3d.evaluation.metrics import (
     PaperScore,
@@ -40,6 +41,7 @@ from ovs3d.evaluation.segment import (
 from ovs3d.files import atomic_path, write_json
 from ovs3d.photos.dataset import Photos, load_photo, load_seen
 from ovs3d.photos.masks import unpack_masks
+from ovs3d.plots import save_plot
 from ovs3d.progress import progress
 from ovs3d.space.cameras import Cameras
 
@@ -124,7 +126,7 @@ def evaluate_scene(
                 )
             advance()
     total = total_counts([scores[view] for view in chosen.views], len(model.labels))
-    save_png(figures.confusion_figure(total, model.labels), out / "confusion.png")
+    save_plot(confusion_plot(total, model.labels), out / "confusion.png")
     with atomic_path(out / "confusion.csv") as temporary:
         temporary.write_text(confusion_rows(total, model.labels))
     size = f"{scene.photos.width // downscale} x {scene.photos.height // downscale}"

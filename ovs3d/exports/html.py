@@ -5,10 +5,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from PIL import Image
 
 _QUALITY = 82
-_WIDTH, _HEIGHT, _PAD = 420, 180, 48
 _CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#333333")
 """Okabe and Ito 2008."""
 
@@ -19,9 +20,8 @@ def picture(image: Image.Image, text: str, width: int) -> str:
         image = image.resize((width, round(image.height * width / image.width)))
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, format="WEBP", quality=_QUALITY, method=4)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
     size = f'width="{image.width}" height="{image.height}"'
-    return f'<img {size} alt="{escape(text)}" src="data:image/webp;base64,{data}">'
+    return _embedded(buffer, "webp", f'{size} alt="{escape(text)}"')
 
 
 def slider(below: str, above: str, names: tuple[str, str]) -> str:
@@ -49,34 +49,29 @@ def figure(content: str, caption: str) -> str:
 
 
 def curves(title: str, x: Sequence[float], lines: Mapping[str, Sequence[float]]) -> str:
-    """Draw curves over steps as SVG.
+    """Plot curves over steps.
 
     Args:
-        title: of the chart.
+        title: of the plot.
         x: steps, increasing.
         lines: name -> value at each step.
     """
-    values = [value for line in lines.values() for value in line]
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    span, first, last = (high - low) or 1.0, x[0] if x else 0, x[-1] if x else 1
-    parts = []
-    for index, (name, line) in enumerate(lines.items()):
-        color = _CURVES[index % len(_CURVES)]
-        points = " ".join(
-            f"{_PAD + (at - first) / ((last - first) or 1) * (_WIDTH - 2 * _PAD):.1f},"
-            f"{_HEIGHT - _PAD - (value - low) / span * (_HEIGHT - 2 * _PAD):.1f}"
-            for at, value in zip(x, line, strict=True)
-        )
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}"/>')
-        place = f'x="{_PAD + 70 * index}" y="{_HEIGHT - 6}" fill="{color}"'
-        parts.append(f"<text {place}>{escape(name)}</text>")
-    for y, value in ((_PAD, high), (_HEIGHT - _PAD, low)):
-        parts.append(f'<text x="2" y="{y}">{value:.3g}</text>')
-    for left, step in ((_PAD, first), (_WIDTH - _PAD, last)):
-        parts.append(f'<text x="{left}" y="{_HEIGHT - 20}">{step:g}</text>')
-    frame = f'<path d="M{_PAD} {_PAD}V{_HEIGHT - _PAD}H{_WIDTH - _PAD}" fill="none" stroke="#999"/>'
-    size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
-    return (
-        f'<svg {size} role="img"><title>{escape(title)}</title>'
-        f'<text x="{_PAD}" y="18">{escape(title)}</text>{frame}{"".join(parts)}</svg>'
-    )
+    plot = Figure(figsize=(4.4, 2.2), layout="constrained")
+    axes = plot.subplots()
+    axes.set_title(title, fontsize="medium")
+    axes.set_prop_cycle(color=_CURVES)
+    for name, line in lines.items():
+        axes.plot(x, line, linewidth=1, label=name)
+    if len(lines) > 1:
+        # The best place is sought too long among many steps.
+        axes.legend(loc="upper right")
+    buffer = io.BytesIO()
+    # Names within the file are random by default.
+    with rc_context({"svg.hashsalt": "ovs3d"}):
+        plot.savefig(buffer, format="svg", metadata={"Creator": None, "Date": None})
+    return _embedded(buffer, "svg+xml", f'alt="{escape(title)}"')
+
+
+def _embedded(file: io.BytesIO, kind: str, attributes: str) -> str:
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return f'<img {attributes} src="data:image/{kind};base64,{data}">'

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ovs3d.asking import Asking
 from ovs3d.device import where_set
 
 # On the demo no number grew by more than 1.13 in 50 iterations; by 1.2 with batches of 256 rays.
@@ -29,10 +28,10 @@ class Room:
         self.rows = rows
         self._most: Tensor | None = None
 
-    def take(self, count: Tensor) -> Asking[int]:
+    def take(self, count: Tensor) -> int:
         """Return the rows for `count`, int64 on the device."""
         if self.rows is None:
-            self.rows = _roomy((yield count))
+            self.rows = _roomy(int(count))
         if self._most is None:
             self._most = torch.zeros_like(count)
         self._most.clamp_min_(count)
@@ -76,12 +75,12 @@ def real_only(values: Tensor, real: Tensor | None) -> Tensor:
     return values if real is None else torch.where(real, values, 0)
 
 
-def keep(mask: Tensor, offsets: Tensor, room: Room | None = None) -> Asking[Kept]:
+def keep(mask: Tensor, offsets: Tensor, room: Room | None = None) -> Kept:
     """Keep the samples that a mask `[N]` says, of rays with offsets `[R + 1]`; see `compact`."""
     return compact(mask, running_total(mask)[offsets], room)
 
 
-def compact(mask: Tensor, ends: Tensor, room: Room | None) -> Asking[Kept]:
+def compact(mask: Tensor, ends: Tensor, room: Room | None) -> Kept:
     """Keep the samples that a mask says.
 
     Args:
@@ -91,8 +90,8 @@ def compact(mask: Tensor, ends: Tensor, room: Room | None) -> Asking[Kept]:
             is asked for.
     """
     if room is None or mask.device.type == "cpu":
-        return Kept(where_set(mask, (yield ends[-1])), ends)
-    rows = yield from room.take(ends[-1])
+        return Kept(where_set(mask, int(ends[-1])), ends)
+    rows = room.take(ends[-1])
     index = torch.nonzero_static(mask, size=rows, fill_value=0).view(-1)
     ends = ends.clamp_max(rows)
     # Evenly, as one thread of a GPU sums the samples of a ray.

@@ -13,11 +13,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from ovs3d.asking import Asking, answered, in_turns
 from ovs3d.device import chunk_size, to_device
 from ovs3d.field.compact import Room, compact, keep, ray_of_sample, running_total
 from ovs3d.field.model import Field
-from ovs3d.field.paths import make_paths
+from ovs3d.field.paths import longest, make_paths
 from ovs3d.spill import take
 
 MIN_OPACITY = 0.5
@@ -27,9 +26,8 @@ Opacity is the probability that a ray ends in the field: below one half it more 
 That is what the number means, so it is no parameter; nobody should gain a score by moving it.
 """
 # Positions that are tested against the occupancy mask at a time, about: bounds the memory of
-# marching. Each is some 16 numbers, and those in occupied space some more; twice that, as on a GPU
-# two chunks are worked on at a time.
-_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION = 1 << 19, 256
+# marching. Each is some 16 numbers, and those in occupied space some more.
+_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION = 1 << 19, 128
 _TINY = 1e-6
 
 Traced = tuple[Tensor, Tensor, Tensor, Tensor | None]
@@ -193,7 +191,7 @@ def trace(
     jitter: Tensor | float = 0.5,
     most: int | None = None,
     room: Room | None = None,
-) -> Asking[Traced]:
+) -> Traced:
     """Place samples on rays, a whole number of steps apart, where space is occupied.
 
     Args:
@@ -201,7 +199,7 @@ def trace(
         origins: `[R, 3]`, world.
         directions: `[R, 3]`, world.
         jitter: offset of the first sample in steps, in [0, 1), `[R]` or one for all.
-        most: at least the steps of the longest ray; asked for if it is not known.
+        most: at least the steps of the longest ray, if that is known; to find out takes a wait.
         room: see `compact`.
 
     Returns:
@@ -211,7 +209,7 @@ def trace(
     config, mask = field.config, field.occupancy
     paths = make_paths(field.space, config.grid, config.step_voxels, origins, directions)
     if most is None:
-        most = (yield paths.counts.max().ceil()) if len(origins) else 0
+        most = longest([paths]) if len(origins) else 0
     steps = torch.arange(most, dtype=origins.dtype, device=origins.device)
     steps = steps + (jitter[:, None] if isinstance(jitter, Tensor) else jitter)
     steps = steps.expand(len(origins), -1)
@@ -221,7 +219,7 @@ def trace(
         index.mul_(nodes).add_(position.to(torch.int32))
     # `index_select` on flat tensors takes a third of the time of `[]` on a CPU.
     occupied = mask.view(-1).index_select(0, index.view(-1)).view(inside.shape).bool() & inside
-    found = yield from compact(occupied.view(-1), running_total(occupied.sum(dim=1)), room)
+    found = compact(occupied.view(-1), running_total(occupied.sum(dim=1)), room)
     points = torch.stack(
         [
             found.of(axis.view(-1)) / ((nodes - 1) / 2) - 1
@@ -276,7 +274,7 @@ def heaviest(weights: Tensor, offsets: Tensor, share: float) -> Tensor:
     # What weighs less than an even part of what may go, can go together. That leaves few to sort.
     light = needed * ((1 - share) / share) / offsets.diff().clamp_min(1)
     rows = ray_of_sample(offsets, len(weights))
-    heavy = answered(keep(weights > light.index_select(0, rows), offsets))
+    heavy = keep(weights > light.index_select(0, rows), offsets)
     index, ends, rows = heavy.index, heavy.offsets, heavy.of(rows)
     # The bits of float32 numbers that are not negative are ordered as the numbers are.
     keys = (rows << 32) - weights.index_select(0, index).float().view(torch.int32)
@@ -299,40 +297,29 @@ def _march_chunks(
     steps = math.dist((1, 1, 1), field.config.grid) / field.config.step_voxels
     positions = chunk_size(_POSITIONS_PER_CHUNK, _BYTES_PER_POSITION, origins.device)
     most = max(1, int(positions / steps))
-    parts = [slice(first, first + most) for first in range(0, max(1, len(origins)), most)]
-    works = (
-        _marching(field, table, origins[rays], directions[rays], weight_threshold, mass_kept)
-        for rays in parts
-    )
-    return zip(parts, in_turns(works, 1 if origins.device.type == "cpu" else 2), strict=True)
-
-
-def _marching(
-    field: Field,
-    table: Tensor | None,
-    origins: Tensor,
-    directions: Tensor,
-    weight_threshold: float,
-    mass_kept: float,
-) -> Asking[RaySamples]:
-    points, _, offsets, _ = yield from trace(field, origins, directions)
-    weights = sample_weights(field.optical_depth(points, table), offsets)
-    rows = ray_of_sample(offsets, len(points))
-    starts, along = (side.index_select(0, rows) for side in (origins, directions))
-    depths = field.space.depths(starts, along, points)
-    totals = composite(torch.stack([depths, torch.ones_like(depths)], dim=1), weights, offsets)
-    depth, opacity = totals.unbind(dim=1)
-    matters = weights > weight_threshold
-    if mass_kept < 1:
-        matters &= heaviest(weights, offsets, mass_kept)
-    kept = yield from keep(matters, offsets)
-    return RaySamples(
-        kept.offsets,
-        kept.of(points),
-        kept.of(weights),
-        depth / opacity.clamp_min(_TINY),
-        opacity,
-    )
+    for first in range(0, max(1, len(origins)), most):
+        rays = slice(first, first + most)
+        points, _, offsets, _ = trace(field, origins[rays], directions[rays])
+        weights = sample_weights(field.optical_depth(points, table), offsets)
+        rows = ray_of_sample(offsets, len(points))
+        starts, along = (side[rays].index_select(0, rows) for side in (origins, directions))
+        depths = field.space.depths(starts, along, points)
+        totals = composite(torch.stack([depths, torch.ones_like(depths)], dim=1), weights, offsets)
+        depth, opacity = totals.unbind(dim=1)
+        matters = weights > weight_threshold
+        if mass_kept < 1:
+            matters &= heaviest(weights, offsets, mass_kept)
+        kept = keep(matters, offsets)
+        yield (
+            rays,
+            RaySamples(
+                kept.offsets,
+                kept.of(points),
+                kept.of(weights),
+                depth / opacity.clamp_min(_TINY),
+                opacity,
+            ),
+        )
 
 
 class _Context(torch.autograd.function.FunctionCtx):

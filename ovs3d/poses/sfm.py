@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ovs3d.errors import PosesError
 from ovs3d.files import atomic_path, write_json
 from ovs3d.photos.dataset import Photos
+from ovs3d.plots import save_plot
 from ovs3d.poses.colmap import run_colmap
 from ovs3d.poses.given_model import MIN_POINTS, count_seen, find_given_model
 from ovs3d.poses.given_poses import FOLDER, name_some
@@ -125,7 +126,7 @@ def reconstruct_poses(
         write_json(folder / TRANSFORM_FILE, similarity.to_json())
         write_json(folder / UPRIGHT_FILE, {"turn": turn})
         overview = draw_overview(cameras, similarity.points(sparse.points), sparse.colors)
-        overview.save(folder / OVERVIEW_FILE)
+        save_plot(overview, folder / OVERVIEW_FILE)
     return PosesReport(
         photos=len(photos),
         missing=missing,

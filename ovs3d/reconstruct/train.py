@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ovs3d.asking import answered
 from ovs3d.device import adam, make_generator, to_device
 from ovs3d.errors import PosesError
 from ovs3d.field.compact import Room, keep, real_only
@@ -115,7 +114,7 @@ class Trainer:
         self.optimizer = self._new_optimizer()
         # Densities by which samples are left out; some iterations old.
         self._table: Tensor | None = None
-        # Of the longest of all rays on the present grid: to ask in every iteration would wait.
+        # Of the longest of all rays on the present grid, see `_bound`.
         self._most_steps: int | None = None
         # For samples in occupied space, those in sight, and those heavy enough for a colour.
         self._rooms = [Room(), Room(), Room()]
@@ -191,15 +190,12 @@ class Trainer:
             to_device(torch.rand(size, generator=self.generator), self.device)
             for size in ((len(origins),), (len(origins), 3))
         )
-        if self._most_steps is None:
-            grid = (field.space, field.config.grid, field.config.step_voxels)
-            self._most_steps = longest(make_paths(*grid, *rays) for rays in self.pool.rays())
         occupied, in_sight, heavy = self._rooms
-        traced = trace(field, origins, directions, jitter, self._most_steps, occupied)
-        points, steps, offsets, real = self._visible(answered(traced), in_sight)
+        traced = trace(field, origins, directions, jitter, self._bound(), occupied)
+        points, steps, offsets, real = self._visible(traced, in_sight)
         weights = sample_weights(real_only(field.optical_depth(points), real), offsets)
         opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
-        kept = answered(keep(weights.detach() > params.weight_threshold, offsets, heavy))
+        kept = keep(weights.detach() > params.weight_threshold, offsets, heavy)
         samples = RaySamples(
             kept.offsets,
             kept.of(points),
@@ -212,6 +208,18 @@ class Trainer:
         step = field.config.relative_step
         return color, distortion(weights, steps * step, offsets, step)
 
+    def _bound(self) -> int | None:
+        """Return how many steps the longest of all rays has, once per grid: nobody waits for it.
+
+        None on a CPU, where nobody waits for the rays of an iteration either, and where all rays of
+        a contracted scene take minutes to measure.
+        """
+        if self._most_steps is None and self.device.type != "cpu":
+            field = self.field
+            grid = (field.space, field.config.grid, field.config.step_voxels)
+            self._most_steps = longest(make_paths(*grid, *rays) for rays in self.pool.rays())
+        return self._most_steps
+
     @torch.no_grad()
     def _visible(self, traced: Traced, room: Room) -> Traced:
         """Leave out samples that so little light reaches that they cannot matter."""
@@ -219,7 +227,7 @@ class Trainer:
         optical_depth = real_only(self.field.optical_depth(points, self._table), real)
         weights = sample_weights(optical_depth, offsets)
         reached = weights > self.params.weight_threshold * -torch.expm1(-optical_depth)
-        kept = answered(keep(reached, offsets, room))
+        kept = keep(reached, offsets, room)
         return kept.of(points), kept.of(steps), kept.offsets, kept.real
 
     def _refit_rooms(self) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +18,33 @@ from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
 from tests.closure import ROOT
 from tests.intake.formats import make_truth, write_llff
-from tests.synthetic import LABELS, SyntheticScene, make_scene
+from tests.synthetic import LABELS, make_scene
 
 
 @pytest.fixture(scope="module")
-def many() -> SyntheticScene:
-    return make_scene(15, 96, 72)
-
-
-@pytest.fixture
-def project(many: SyntheticScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with the scene `boxes`, with poses and masks, that is the current folder."""
-    folder = tmp_path / "project"
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the scene `boxes`, with poses and masks."""
+    made = tmp_path_factory.mktemp("good")
+    folder, source = made / "project", made / "source"
     (folder / "data").mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", folder)
     (folder / "data/weights").symlink_to(ROOT / "data/weights")
-    monkeypatch.chdir(folder)
-    truth = make_truth(many, tmp_path / "truth")
-    write_llff(truth, tmp_path / "source")
+    many = make_scene(15, 96, 72)
+    write_llff(make_truth(many, made / "truth"), source)
     mask = Image.fromarray((many.label_maps[4].numpy() == 3).astype(np.uint8) * 255)
-    (tmp_path / "source/segmentations/4").mkdir(parents=True)
-    mask.save(tmp_path / "source/segmentations/4/floor.png")
-    (tmp_path / "source/segmentations/classes.txt").write_text("\n".join(LABELS) + "\n")
-    assert main(["new-scene", "boxes", str(tmp_path / "source"), "--preset", "tiny"]) == 0
+    (source / "segmentations/4").mkdir(parents=True)
+    mask.save(source / "segmentations/4/floor.png")
+    (source / "segmentations/classes.txt").write_text("\n".join(LABELS) + "\n")
+    with chdir(folder):
+        assert main(["new-scene", "boxes", str(source), "--preset", "tiny"]) == 0
+    return folder
+
+
+@pytest.fixture
+def project(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it that is the current folder."""
+    folder = shutil.copytree(good, tmp_path / "project", symlinks=True)
+    monkeypatch.chdir(folder)
     return folder
 
 
@@ -287,14 +292,12 @@ def test_pretrained_weights_are_looked_for_without_network(
     assert sum("are not on this machine" in line for line in lines) == 1
 
 
-def test_many_photos_are_better_matched_in_sequence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(findings, "_MANY_PHOTOS", 3)
-    for index in range(4):
-        noise = np.random.default_rng(index).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+def test_many_photos_are_better_matched_in_sequence(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for index in range(201):
+        noise = random.integers(0, 255, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{index}.png")
     texts = [found.text for found in findings.check_photos(tmp_path, False, "exhaustive")]
-    assert any("4 photos make 6 pairs to match" in text for text in texts)
+    assert any("201 photos make 20100 pairs to match" in text for text in texts)
     texts = [found.text for found in findings.check_photos(tmp_path, False, "sequential")]
     assert not any("pairs" in text for text in texts)

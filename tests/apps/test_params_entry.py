@@ -71,6 +71,38 @@ def test_line_ends_of_windows_are_kept(tmp_path: Path) -> None:
     assert after.count("\n") == after.count("\r\n") == 3 + len(ENTRY)
 
 
+NASTY = f"""\
+# größe ✓, and spaces behind{" " * 3}
+
+base: &base {{ x: 1,y:  [1,2 , 3] }}   # far behind
+long: {"word " * 40}# and on
+'quoted': "\\u00e4"
+none: ~
+deep:
+    - four # columns
+    - +1
+    - 1e-4
+scenes:     # here
+  a: {{<<: *base, z: 'it''s'}}
+  b:
+    text: |
+      lines # of text
+
+      kept
+    # about nothing
+# margin
+more: {{a: [1,
+  2]}}
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "windows"])
+@pytest.mark.parametrize("tail", ["", "    ", "# no newline"], ids=repr)
+def test_no_byte_of_a_nasty_file_is_lost(tmp_path: Path, end: str, tail: str) -> None:
+    before = (NASTY + tail).replace("\n", end)
+    assert added(tmp_path, before).replace(end.join([*ENTRY, ""]), "") == before
+
+
 @pytest.mark.parametrize(
     "before", ["scenes: {a: {}}\n", "scenes:\n    a: {}\n", "tiny: {}\n"], ids=repr
 )

@@ -188,10 +188,12 @@ def _console(page: Path, profile: Path) -> list[str]:
     return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_curves_span_their_frame() -> None:
-    svg = curves("loss", [0, 10], {"a": [2.0, 1.0]})
-    assert 'points="48.0,48.0 372.0,132.0"' in svg
-    assert curves("none yet", [], {}).startswith("<svg")
+def test_curves_are_pictures_with_their_title() -> None:
+    for x, lines in (([], {}), ([0, 10], {"a": [2.0, 1.0]}), ([5], {"a": [1.0], "b": [2.0]})):
+        assert re.fullmatch(
+            r'<img alt="a &lt; b" src="data:image/svg\+xml;base64,[\w+/=]+">',
+            curves("a < b", x, lines),
+        )
 
 
 def test_tables_and_sliders_escape_what_they_show() -> None:

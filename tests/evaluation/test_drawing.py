@@ -54,10 +54,9 @@ def test_labels_that_could_be_mistaken_are_numbered(labels: list[str], expected:
     [
         lambda labels: figures.comparison(PHOTO, None, PHOTO[..., 0], labels),
         lambda labels: figures.logits_figure(PHOTO, np.zeros((60, 80, 2), np.float32), labels),
-        lambda labels: figures.confusion_figure(np.zeros((3, 3), np.int64), labels),
         lambda labels: prompt_figure(PHOTO, torch.zeros(2, 1, 60, 80), labels, ["s"], ""),
     ],
-    ids=["comparison", "logits", "confusion", "prompts"],
+    ids=["comparison", "logits", "prompts"],
 )
 def test_figures_number_what_the_font_lacks(
     monkeypatch: pytest.MonkeyPatch, draw: Callable[[tuple[str, ...]], Image.Image]

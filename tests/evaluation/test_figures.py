@@ -96,28 +96,6 @@ def test_logits_figure_shares_one_scale() -> None:
     assert _count(constant, (253, 231, 37)) < 320 * 240
 
 
-@pytest.mark.parametrize("uncovered", [0, 7])
-def test_confusion_figure_shows_uncovered_pixels_only_if_there_are_any(uncovered: int) -> None:
-    counts = np.diag([5, 4, 9, 0])
-    without = figures.confusion_figure(counts, LABELS)
-    counts[3, 0] = uncovered
-    found = figures.confusion_figure(counts, LABELS)
-    assert (found.height > without.height) == (uncovered > 0)
-    assert found.width == without.width
-
-
-@pytest.mark.parametrize("unlabelled", [0, 7])
-def test_confusion_figure_shows_unlabelled_predictions_only_if_there_are_any(
-    unlabelled: int,
-) -> None:
-    counts = np.diag([5, 4, 9, 0])
-    without = figures.confusion_figure(counts, LABELS)
-    counts[1, 3] = unlabelled
-    found = figures.confusion_figure(counts, LABELS)
-    assert (found.width > without.width) == (unlabelled > 0)
-    assert found.height == without.height
-
-
 def test_panel_thins_out_large_pictures() -> None:
     picture = np.zeros((300, 2000, 3), np.uint8)
     assert drawing.panel(picture, "large").width == 500

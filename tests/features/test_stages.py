@@ -7,6 +7,8 @@ import yaml
 
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
+from ovs3d.files import write_json
+from ovs3d.poses.upright import UPRIGHT_FILE
 from stages import _run, clip_features, dino_features
 from tests.features.conftest import Files
 from tests.synthetic import make_scene, write_scene
@@ -33,16 +35,22 @@ def project(
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write_scene(make_scene(views=3, width=96, height=72), tmp_path / "raw")
+    write_json(tmp_path / "poses" / UPRIGHT_FILE, {"turn": 90})
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def run_clip() -> int:
+    arguments = ["demo", "raw/images", "poses", "out"]
+    return _run.run(clip_features.main, "", ("images", "poses", "out"), arguments)
 
 
 def test_clip_features_stage_writes_a_finished_store(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["demo", "raw/images", "out"]
-    assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 0
-    assert FeatureStore.open(project / "out" / "clip.zarr").views == (2,)
+    assert run_clip() == 0
+    store = FeatureStore.open(project / "out" / "clip.zarr")
+    assert (store.views, store.attributes["turn"]) == ((2,), 90)
     assert "CLIP features of demo" in capsys.readouterr().out
 
 
@@ -50,7 +58,7 @@ def test_a_share_of_the_views_is_one_of_those_that_are_trained_on(project: Path)
     content = yaml.safe_load((project / "params.yaml").read_text())
     content["scenes"]["demo"]["val_views"] = [2]
     (project / "params.yaml").write_text(yaml.safe_dump(content))
-    assert _run.run(clip_features.main, "", ("images", "out"), ["demo", "raw/images", "out"]) == 0
+    assert run_clip() == 0
     assert FeatureStore.open(project / "out" / "clip.zarr").views == (0,)
 
 
@@ -59,11 +67,10 @@ def test_changed_test_views_keep_a_store_of_all_photos(
 ) -> None:
     content = yaml.safe_load((project / "params.yaml").read_text())
     content["scenes"]["demo"]["clip_features"]["views"] = 1.0
-    arguments = ["demo", "raw/images", "out"]
     for test_views in ([1], [0, 2]):
         content["scenes"]["demo"]["test_views"] = test_views
         (project / "params.yaml").write_text(yaml.safe_dump(content))
-        assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 0
+        assert run_clip() == 0
     assert FeatureStore.open(project / "out" / "clip.zarr").views == (0, 1, 2)
     assert "3 (3 from an earlier run)" in capsys.readouterr().out
 
@@ -82,8 +89,7 @@ def test_stage_without_weights_ends_in_one_line(
     content = yaml.safe_load((project / "params.yaml").read_text())
     content["scenes"]["demo"]["clip_features"]["weights"] = "weights/none.safetensors"
     (project / "params.yaml").write_text(yaml.safe_dump(content))
-    arguments = ["demo", "raw/images", "out"]
-    assert _run.run(clip_features.main, "", ("images", "out"), arguments) == 2
+    assert run_clip() == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "no weights file weights/none.safetensors; set clip_features.weights" in message

@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from ovs3d.asking import answered
 from ovs3d.field.compact import Room, keep, ray_of_sample, real_only
 from ovs3d.field.render import composite, sample_weights
 from tests.devices import elsewhere
@@ -24,7 +23,7 @@ def sums(device: torch.device, share: float, room: Room | None) -> tuple[Tensor,
     """Return sums over rays of the samples that a mask keeps, and their gradients."""
     mask, offsets, *leaves = (each.to(device) for each in drawn(share))
     depth, values = (leaf.requires_grad_() for leaf in leaves)
-    kept = answered(keep(mask, offsets, room))
+    kept = keep(mask, offsets, room)
     weights = sample_weights(real_only(kept.of(depth), kept.real), kept.offsets)
     # Weights are not used as they are: a sum of them has gradients of its own.
     rays = composite((kept.of(values) + weights)[:, None], weights, kept.offsets)
@@ -49,9 +48,9 @@ def test_rows_that_are_left_over_change_nothing(share: float, left_over: int) ->
 
 def test_rows_that_are_left_over_are_spread_evenly_behind_the_samples_of_rays() -> None:
     mask, offsets, *_ = drawn(0.3)
-    expected = answered(keep(mask, offsets))
+    expected = keep(mask, offsets)
     with elsewhere() as device:
-        kept = answered(keep(mask.to(device), offsets.to(device), Room(len(expected.index) + 100)))
+        kept = keep(mask.to(device), offsets.to(device), Room(len(expected.index) + 100))
         assert kept.real is not None
         index, ends, real = kept.index.cpu(), kept.offsets.cpu(), kept.real.cpu()
     assert torch.equal(index[real], expected.index)
@@ -63,18 +62,18 @@ def test_rows_that_are_left_over_are_spread_evenly_behind_the_samples_of_rays() 
 
 def test_samples_that_find_no_room_are_noticed_and_find_it_next_time() -> None:
     mask, offsets, *_ = drawn(0.3)
-    expected = answered(keep(mask, offsets))
+    expected = keep(mask, offsets)
     count = len(expected.index)
     with elsewhere() as device:
         room = Room(count - 5)
         for few in (mask & (torch.arange(SAMPLES) < 50), mask, torch.zeros_like(mask)):
-            kept = answered(keep(few.to(device), offsets.to(device), room))
+            kept = keep(few.to(device), offsets.to(device), room)
             assert len(kept.index) == count - 5
             if few is mask:
                 assert torch.equal(kept.index.cpu(), expected.index[:-5])
                 assert torch.equal(kept.offsets.cpu(), expected.offsets.clamp_max(count - 5))
         assert room.refit() == 5
-        kept = answered(keep(mask.to(device), offsets.to(device), room))
+        kept = keep(mask.to(device), offsets.to(device), room)
         assert kept.real is not None
         assert kept.real.sum() == count
         assert room.refit() == 0

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ovs3d.asking import answered
 from ovs3d.field import render
 from ovs3d.field.compact import keep
 from ovs3d.field.model import DENSITY_SHIFT, Field
@@ -129,7 +128,7 @@ def test_an_opaque_first_sample_hides_the_rest() -> None:
 
 def test_keep_by_hand() -> None:
     mask = torch.tensor([True, False, True, False, False, False, True, True])
-    kept = answered(keep(mask, OFFSETS))
+    kept = keep(mask, OFFSETS)
     assert kept.index.tolist() == [0, 2, 6, 7]
     assert kept.offsets.tolist() == [0, 0, 2, 2, 2, 4, 4]
 
@@ -155,10 +154,10 @@ def test_skipping_empty_space_changes_no_weight() -> None:
     field = lump().double()
     origins, directions = double_rays(60)
     dense = march(field, origins, directions, weight_threshold=1e-4)
-    everywhere = len(answered(trace(field, origins, directions))[0])
+    everywhere = len(trace(field, origins, directions)[0])
     field.update_occupancy()
     sparse = march(field, origins, directions, weight_threshold=1e-4)
-    assert 0 < len(answered(trace(field, origins, directions))[0]) < everywhere / 2
+    assert 0 < len(trace(field, origins, directions)[0]) < everywhere / 2
     assert len(dense.weights) > 30
     assert torch.equal(sparse.offsets, dense.offsets)
     assert torch.equal(sparse.points, dense.points)
@@ -247,7 +246,7 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, most = march(field, *rays, 1e-4), march(field, *rays, 0.0, 0.9)
     picture = render_rays(field, origins, directions)
     monkeypatch.setattr(render, "_POSITIONS_PER_CHUNK", 40)
-    steps = int(answered(trace(field, origins, directions))[2].diff().max())
+    steps = int(trace(field, origins, directions)[2].diff().max())
     assert 7 * steps > 40  # more than one chunk
     parts = march(field, origins, directions, 1e-4)
     assert torch.equal(parts.offsets, whole.offsets)
@@ -262,7 +261,7 @@ def test_trace_starts_at_the_jitter() -> None:
     field = fog()
     origins, directions = random_rays(3)
     jitter = torch.tensor([0.0, 0.25, 0.75])
-    points, steps, offsets, _ = answered(trace(field, origins, directions, jitter))
+    points, steps, offsets, _ = trace(field, origins, directions, jitter)
     assert steps[offsets[:-1]].tolist() == jitter.tolist()
     start, _ = field.space.segments(origins, directions)
     torch.testing.assert_close(points[0], start[0])

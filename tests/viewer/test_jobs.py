@@ -12,7 +12,7 @@ from ovs3d.files import atomic_path
 from ovs3d.viewer.jobs import Job, Jobs
 
 Advance = Callable[[float], None]
-SECONDS = 20
+SECONDS = 60
 
 
 @pytest.fixture

@@ -2,19 +2,16 @@
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from ovs3d.files import atomic_path
+from ovs3d.plots import save_plot
 from tools.models.scenes import Picture
+
+_DPI = 80
 
 
 def save_pca(photo: Tensor, tokens: Tensor, path: Path) -> None:
@@ -28,7 +25,8 @@ def save_pca(photo: Tensor, tokens: Tensor, path: Path) -> None:
     parts = PCA(3).fit_transform(tokens.flatten(0, 1).numpy())
     low, high = np.percentile(parts, [2, 98], axis=0)
     colors = np.clip((parts - low) / (high - low), 0, 1).reshape(*tokens.shape[:2], 3)
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+    figure = Figure(figsize=(11, 4.4), dpi=_DPI, layout="constrained")
+    axes = figure.subplots(1, 2)
     axes[0].imshow(photo.permute(1, 2, 0).numpy())
     axes[0].set_title("unseen photo")
     axes[1].imshow(colors, interpolation="nearest")
@@ -47,8 +45,8 @@ def save_relevancy(picture: Picture, maps: Tensor, path: Path) -> None:
     mean = maps.mean(0)
     count = len(picture.entities)
     columns = -(-(count + 2) // 2)
-    figure, grid = plt.subplots(2, columns, figsize=(3.2 * columns, 5.4), layout="constrained")
-    axes = grid.ravel()
+    figure = Figure(figsize=(3.2 * columns, 5.4), dpi=_DPI, layout="constrained")
+    axes = figure.subplots(2, columns).ravel()
     axes[0].imshow(picture.photo.permute(1, 2, 0).numpy())
     axes[0].set_title("unseen photo")
     for entity, cosines, axis in zip(picture.entities, mean, axes[1:], strict=False):
@@ -64,7 +62,4 @@ def save_relevancy(picture: Picture, maps: Tensor, path: Path) -> None:
 def _finish(figure: Figure, axes: np.ndarray, path: Path) -> None:
     for axis in axes:
         axis.set_axis_off()
-    with atomic_path(path) as temporary:
-        # No software tag: the same picture gives the same bytes.
-        figure.savefig(temporary, format="png", dpi=80, metadata={"Software": None})
-    plt.close(figure)
+    save_plot(figure, path)

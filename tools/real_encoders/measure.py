@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clip", type=Path, default=FOLDER / "clip.json")
     parser.add_argument("--cache", type=Path, default=FOLDER / "packages", help="for downloads")
-    parser.add_argument("--divisors", type=float, nargs="+", default=[3, 5, 7])
+    parser.add_argument("--divisors", type=float, nargs="+", default=[5, 9])
     arguments = parser.parse_args()
     weights = arguments.clip.with_suffix(".safetensors")
     encoder = load_clip(str(arguments.clip), str(weights), torch.device("cpu"))
