@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.closure import ROOT
 from tests.intake.formats import Truth, make_truth
@@ -13,17 +14,13 @@ from tests.synthetic import SyntheticScene, make_scene, write_scene
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a whole project as slow, and share the tests out to parallel workers.
+    """Mark what needs a whole project as slow, and put first what is, so that no worker ends alone.
 
-    A file stays together, for the fixtures of its module, and so does what needs the project, which
-    one worker then builds. Slow ones come first, so that none is left to one worker at the end.
+    Workers get whole files, by their names: pytest-xdist 3.8 does not see groups under pytest 9.2.
     """
     for item in items:
-        group = item.nodeid.partition("::")[0]
         if "built_project" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
-            group = "built project"
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
@@ -51,12 +48,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one small scene that `dvc repro` has built; copy it before changing it."""
-    folder = tmp_path_factory.mktemp("built")
-    copy_project(folder)
-    run(folder, "dvc", "init", "--quiet", "--no-scm")
-    run(folder, "dvc", "repro")
+def built_project(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A project with one small scene that `dvc repro` has built; copy it before changing it.
+
+    Parallel workers share it: one builds, the others wait.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "built"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = tmp_path_factory.mktemp("unfinished")
+            copy_project(unfinished)
+            run(unfinished, "dvc", "init", "--quiet", "--no-scm")
+            run(unfinished, "dvc", "repro")
+            unfinished.rename(folder)
     return folder
 
 
