@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from benchmarks.harness import Benchmark, Sample, timed
 from benchmarks.naive.tensorf import COLOR_RANKS, Volume
-from ovs3d.field.render import composite, sample_weights
+from ovs3d.field.samples import composite, sample_weights
 from ovs3d.field.vm import VmVolume
 from ovs3d.reconstruct.losses import distortion
 from ovs3d.space.space import Grid

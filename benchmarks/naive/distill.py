@@ -15,8 +15,8 @@ from benchmarks.naive.fda import naive_fda
 from benchmarks.synthetic import steps_per_ray
 from ovs3d.distill.model import Segmentation
 from ovs3d.distill.params import DistillParams
+from ovs3d.field.march import trace
 from ovs3d.field.model import DENSITY_SHIFT
-from ovs3d.field.render import trace
 from ovs3d.field.vm import AXES, VmVolume
 
 

@@ -26,8 +26,9 @@ from ovs3d.errors import SceneError, StoreError
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
 from ovs3d.features.window_features import WindowFeatures
+from ovs3d.field.march import march
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, composite, march
+from ovs3d.field.samples import RaySamples, composite
 from ovs3d.photos.dataset import Photos, load_photo, load_seen, usable_pixels
 from ovs3d.progress import progress
 from ovs3d.space.cameras import Cameras, pixel_centres

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ovs3d.device import chunk_size
-from ovs3d.field.render import RaySamples, composite
+from ovs3d.field.samples import RaySamples, composite
 from ovs3d.field.voxels import coarsen, voxels
 from ovs3d.space.space import Grid
 from ovs3d.spill import take

@@ -14,8 +14,10 @@ from ovs3d.distill.heads import ClipHead, InnerProducts, center_texts
 from ovs3d.distill.params import DistillParams
 from ovs3d.errors import StoreError, one_line
 from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensors
+from ovs3d.field.march import march
 from ovs3d.field.model import Field, make_linear
-from ovs3d.field.render import RaySamples, composite, march, shade_rays, shade_samples
+from ovs3d.field.render import shade_rays, shade_samples
+from ovs3d.field.samples import RaySamples, composite
 from ovs3d.field.vm import Corners, VmVolume, find_corners
 
 KIND = "segmentation"

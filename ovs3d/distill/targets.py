@@ -17,7 +17,7 @@ from ovs3d.distill.guided_filter import guided_filter
 from ovs3d.distill.params import RelevancyParams
 from ovs3d.distill.relevancy import pixel_scores
 from ovs3d.features.window_features import WindowFeatures
-from ovs3d.field.render import RaySamples
+from ovs3d.field.samples import RaySamples
 from ovs3d.progress import progress
 from ovs3d.space.space import Grid
 from ovs3d.spill import Drawn, Row, Spill, take

@@ -26,7 +26,7 @@ from ovs3d.distill.model import (
 )
 from ovs3d.distill.params import DistillParams
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, join
+from ovs3d.field.samples import RaySamples, join
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
 from ovs3d.spill import Drawn, Spill, take

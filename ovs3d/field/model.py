@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ovs3d.field.interpolation import trilinear
 from ovs3d.field.occupancy import occupied_voxels
-from ovs3d.field.vm import VmVolume, trilinear
+from ovs3d.field.vm import VmVolume
 from ovs3d.sections import Shading
 from ovs3d.space.space import Grid, Space
 

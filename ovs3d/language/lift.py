@@ -13,8 +13,9 @@ from torch.nn.functional import cosine_similarity, embedding_bag, normalize
 from ovs3d.errors import StoreError
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.window_features import WindowFeatures
+from ovs3d.field.march import march
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, march
+from ovs3d.field.samples import RaySamples
 from ovs3d.language.codes import Codes, choose_basis, encode
 from ovs3d.language.params import LiftParams
 from ovs3d.language.surface import LIGHT, Surface, empty_surface, limited, see

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ovs3d.field.march import march
 from ovs3d.field.model import Field
-from ovs3d.field.render import MIN_OPACITY, RaySamples, march
+from ovs3d.field.render import MIN_OPACITY
+from ovs3d.field.samples import RaySamples
 from ovs3d.field.voxels import coarsen, voxels
 from ovs3d.photos.dataset import Photos, load_photo, load_seen
 from ovs3d.space.cameras import Cameras, pixel_centres

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ovs3d.field.march import march
 from ovs3d.field.model import Field
-from ovs3d.field.render import MIN_OPACITY, composite, march, shade
+from ovs3d.field.render import MIN_OPACITY, shade
+from ovs3d.field.samples import composite
 from ovs3d.language.surface import LIGHT, Surface
 from ovs3d.language.volume import LanguageVolume
 from ovs3d.space.cameras import Cameras, pixel_centres

@@ -10,9 +10,11 @@ from torch import Tensor
 from ovs3d.device import adam, make_generator, to_device
 from ovs3d.errors import PosesError
 from ovs3d.field.compact import Room, keep, real_only
+from ovs3d.field.march import Traced, trace
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.field.paths import longest, make_paths
-from ovs3d.field.render import RaySamples, Traced, composite, sample_weights, shade, trace
+from ovs3d.field.render import shade
+from ovs3d.field.samples import RaySamples, composite, sample_weights
 from ovs3d.photos.dataset import Photos
 from ovs3d.photos.psnr import psnr_of
 from ovs3d.progress import progress

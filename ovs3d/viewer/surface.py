@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from ovs3d.distill.model import Segmentation
+from ovs3d.field.march import march
 from ovs3d.field.model import Field
-from ovs3d.field.render import RaySamples, composite, march, shade
+from ovs3d.field.render import shade
+from ovs3d.field.samples import RaySamples, composite
 from ovs3d.language.surface import median_samples
 
 RAYS_PER_CHUNK = 1 << 13

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from ovs3d.device import make_generator
-from ovs3d.field.render import RaySamples
+from ovs3d.field.samples import RaySamples
 from studies.baselines.training import (
     ClipTargets,
     DinoTargets,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool3d
 
-from ovs3d.field.render import RaySamples, composite
+from ovs3d.field.samples import RaySamples, composite
 from ovs3d.field.voxels import voxels
 from ovs3d.space.space import Grid
 from studies.baselines.training import ClipTargets, bake, best_labels, render_views

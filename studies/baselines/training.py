@@ -14,8 +14,10 @@ from ovs3d.device import adam
 from ovs3d.distill.bank import bake_rays
 from ovs3d.distill.params import DistillParams
 from ovs3d.features.window_features import WindowFeatures
+from ovs3d.field.march import march
 from ovs3d.field.model import Field, make_linear
-from ovs3d.field.render import MIN_OPACITY, RaySamples, composite, march
+from ovs3d.field.render import MIN_OPACITY
+from ovs3d.field.samples import RaySamples, composite
 from ovs3d.photos.dataset import NO_LABEL
 from ovs3d.progress import progress
 from ovs3d.space.cameras import pixel_centres

@@ -9,7 +9,7 @@ import torch
 
 from ovs3d.distill.bank import BakedRays, bake_rays
 from ovs3d.field.model import Field
-from ovs3d.field.render import composite
+from ovs3d.field.samples import composite
 from ovs3d.spill import Spill
 from tests.field.builders import fog, lump, random_rays
 

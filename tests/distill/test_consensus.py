@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ovs3d.distill.consensus import Consensus
-from ovs3d.field.render import RaySamples
+from ovs3d.field.samples import RaySamples
 from ovs3d.field.voxels import coarsen, voxels
 from ovs3d.spill import Spill
 

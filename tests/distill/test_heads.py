@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovs3d.distill.heads import ClipHead, InnerProducts
-from ovs3d.field.render import composite
+from ovs3d.field.samples import composite
 
 
 def make_head() -> ClipHead:

@@ -11,7 +11,7 @@ from ovs3d.distill.params import RelevancyParams
 from ovs3d.distill.targets import ScoredPixels, make_targets
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice, windows
-from ovs3d.field.render import RaySamples
+from ovs3d.field.samples import RaySamples
 from ovs3d.spill import Spill
 from tests.distill.params import relevancy_params
 

@@ -1,5 +1,6 @@
 """Small fields for tests."""
 
+import math
 from typing import Any
 
 import torch
@@ -81,3 +82,12 @@ def random_rays(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     origins[:, 2] = -1.5
     directions[:, 2] = 1
     return origins, directions
+
+
+def naive_weights(optical_depth: list[float]) -> list[float]:
+    """Return the weights of one ray, sample by sample."""
+    weights, light = [], 1.0
+    for depth in optical_depth:
+        weights.append(light * (1 - math.exp(-depth)))
+        light *= math.exp(-depth)
+    return weights

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from ovs3d.field.compact import Room, keep, ray_of_sample, real_only
-from ovs3d.field.render import composite, sample_weights
+from ovs3d.field.samples import composite, sample_weights
 from tests.devices import elsewhere
 
 RAYS, SAMPLES = 40, 600

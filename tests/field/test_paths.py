@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ovs3d.field.march import trace
 from ovs3d.field.paths import make_paths
-from ovs3d.field.render import render_rays, trace
+from ovs3d.field.render import render_rays
 from ovs3d.space.space import Space
 from tests.field.builders import UNIT_BOX, balls, random_rays
 

@@ -3,7 +3,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from ovs3d.field.vm import AXES, Reads, VmVolume, find_corners, interpolate, trilinear
+from ovs3d.field.interpolation import Reads, interpolate, trilinear
+from ovs3d.field.vm import AXES, VmVolume, find_corners
 
 GRID = (4, 3, 5)
 RANKS = (3, 1, 2)

@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn.functional import cosine_similarity, normalize
 
 from ovs3d.errors import StoreError
-from ovs3d.field.render import march
+from ovs3d.field.march import march
 from ovs3d.files import digest
 from ovs3d.language.lift import Lifted, Lifter, LiftInputs
 from ovs3d.language.store import read_arrays, write_arrays
