@@ -34,6 +34,11 @@ _SECTIONS = {
         "Which part is at fault",
         "The whole method with one of its inputs replaced by the truth.",
     ),
+    "precision": (
+        "Precision of a GPU",
+        "Distillation and rendering with matrix products as tensor cores would have them, computed "
+        "on a CPU; the field is the same.",
+    ),
 }
 """Group -> title, and what has to be known to read the table."""
 

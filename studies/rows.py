@@ -8,13 +8,13 @@ from typing import Any
 
 from ovs3d.distill.bank import DistillInputs
 from ovs3d.errors import ParamsError, did_you_mean
-from studies import distilled, oracle, statistics, words
+from studies import distilled, oracle, precision, statistics, words
 from studies.baselines import clip_2d, ffd, lerf, lifting, semantic, volume
 from studies.case import Case, LabelMaps
 from studies.scenes import Scene
 from studies.variants import ABLATIONS, FULL, Variant
 
-GROUPS = ("test", "baselines", "ablations", "words", "statistics", "oracles")
+GROUPS = ("test", "baselines", "ablations", "words", "statistics", "oracles", "precision")
 
 
 def _as_it_is(scene: Scene, work: Path) -> Scene:  # noqa: ARG001
@@ -132,6 +132,16 @@ _STATISTICS = tuple(
     )
     for name, (text, _) in statistics.FITS.items()
 )
+_PRECISION = tuple(
+    Row(
+        name,
+        "precision",
+        f"products of matrices from numbers with {bits} bits of mantissa, for 23",
+        partial(precision.label_maps, distilled.label_maps, name),
+        files=(_file("precision.py"),),
+    )
+    for name, bits in precision.BITS.items()
+)
 ROWS: Mapping[str, Row] = {
     row.name: row
     for row in (
@@ -142,6 +152,7 @@ ROWS: Mapping[str, Row] = {
         *_WORDS,
         *_STATISTICS,
         *_ORACLES,
+        *_PRECISION,
     )
 }
 
