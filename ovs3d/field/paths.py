@@ -107,7 +107,9 @@ class _CurvedPaths:
     def _measure(self, step_voxels: float) -> None:
         knots = torch.linspace(0, 1, _KNOTS, dtype=self.first.dtype, device=self.first.device)
         at, inside = self._nodes(knots)
-        chords = torch.stack(at).diff(dim=2).norm(dim=0) / step_voxels
+        # `norm` over the axis of the three takes ten times as long on a CPU.
+        x, y, z = (axis.diff(dim=1).square() for axis in at)
+        chords = (x + y + z).sqrt() / step_voxels
         self.lengths = functional.pad(chords.cumsum(dim=1), (1, 0))
         # From the knot before the first one in the grid to the knot behind the last.
         before = inside.int().argmax(dim=1, keepdim=True).sub(1).clamp_min(0)
