@@ -12,11 +12,12 @@ from torch.nn import functional
 from ovs3d.device import chunk_size
 from ovs3d.distill.heads import ClipHead, InnerProducts, center_texts
 from ovs3d.distill.params import DistillParams
+from ovs3d.distill.selection import SelectionVolume
 from ovs3d.errors import StoreError, one_line
 from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensors
-from ovs3d.field.model import Field, make_linear
+from ovs3d.field.model import Field
 from ovs3d.field.render import RaySamples, composite, march, shade_rays, shade_samples
-from ovs3d.field.vm import Corners, VmVolume, find_corners
+from ovs3d.field.vm import Corners, find_corners
 
 KIND = "segmentation"
 RAYS_PER_CHUNK, BYTES_PER_RAY = 1 << 13, 1 << 15
@@ -59,29 +60,6 @@ class Appearance:
     def first(self, rays: int, samples: int) -> "Appearance":
         """Return that of the first rays, which have so many samples."""
         return Appearance(self.components[:samples], self.rays[:rays])
-
-
-class SelectionVolume(nn.Module):
-    """A volume of its own whose values, rendered and soft-maxed, weight the scales (Sec. 3.1)."""
-
-    def __init__(
-        self,
-        field: Field,
-        scales: int,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        config = field.config
-        self.volume = VmVolume(config.density_ranks, config.grid, generator, device)
-        channels = self.volume.channels
-        self.basis = make_linear(channels, scales, False, generator=generator, device=device)
-
-    def forward(self, samples: RaySamples, corners: Corners) -> Tensor:
-        """Return S(r) = softmax(sum_i w_i S_i) as [R, N_s]."""
-        rendered = composite(self.volume.at(corners), samples.weights, samples.offsets)
-        # The basis is linear, so it may follow the sum over samples.
-        return torch.softmax(self.basis(rendered), dim=-1)
 
 
 class Segmentation(nn.Module):

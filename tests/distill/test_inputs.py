@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from ovs3d.distill import train
-from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
+from ovs3d.distill.inputs import DistillInputs
+from ovs3d.distill.pixel_bank import make_pixel_bank
+from ovs3d.distill.token_bank import make_token_bank
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import Photos

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ovs3d import training
-from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
+from ovs3d.distill.baked_rays import BakedRays, bake_rays
 from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
 from ovs3d.distill.model import (
     Segmentation,
@@ -18,7 +18,9 @@ from ovs3d.distill.model import (
     save_segmentation,
 )
 from ovs3d.distill.params import DistillParams
+from ovs3d.distill.pixel_bank import PixelBank
 from ovs3d.distill.targets import Targets
+from ovs3d.distill.token_bank import TokenBank
 from ovs3d.distill.train import Distiller
 from ovs3d.errors import StoreError
 from ovs3d.field.model import Field
