@@ -35,7 +35,7 @@ class BakedRays:
 
     @cached_property
     def _offsets(self) -> Tensor:
-        """Of the samples, on the CPU."""
+        """Of the samples, on the CPU: to count samples there takes no wait for a GPU."""
         return self.samples.offsets.cpu()
 
     def select(self, rays: Drawn) -> RaySamples:
@@ -43,6 +43,7 @@ class BakedRays:
         total = int((self._offsets[rays.here + 1] - self._offsets[rays.here]).sum())
         if self.samples.points.device == rays.there.device:
             return self.samples.select(rays.there, total)
+        # In files, which the host reads.
         spilled = replace(self.samples, offsets=self._offsets)
         return spilled.select(rays.here, total).to(rays.there.device)
 

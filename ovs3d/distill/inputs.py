@@ -26,7 +26,7 @@ class DistillInputs:
     text: Tensor
     """[C, D] unit text features, on the device to train on."""
     spill: Spill
-    """Takes what is read in every iteration; its device is that of the texts."""
+    """Takes what is read in every iteration, on the device of the texts or in files."""
 
     def pixel_views(self) -> tuple[int, ...]:
         """Return the training views that have a pose and CLIP features.

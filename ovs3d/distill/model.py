@@ -21,8 +21,8 @@ from ovs3d.field.vm import Corners, find_corners
 
 KIND = "segmentation"
 RAYS_PER_CHUNK, BYTES_PER_RAY = 1 << 13, 1 << 15
-"""For `chunk_size`: few enough for temporaries that the allocator reuses instead of asking for
-fresh pages; and some 64 samples with 128 numbers each."""
+"""For `chunk_size`. So few rays at a time that the allocator reuses the memory of temporaries
+instead of asking for fresh pages; a ray has some 64 samples with 128 numbers of 4 bytes each."""
 _TINY = 1e-6
 
 
@@ -50,15 +50,16 @@ class Appearance:
     """What the appearance volume says about R rays with N samples.
 
     Attributes:
-        components: [N, K] of the samples, before the basis.
-        rays: [R, appearance_dim + 1] composited appearance vectors, the sum of weights last.
+        components: [N, K] values a_i of the samples, before the basis B.
+        rays: [R, appearance_dim + 1] composited vectors (B sum_i w_i a_i, sum_i w_i): the sum of
+            weights, which the bias of a head is multiplied by, comes last.
     """
 
     components: Tensor
     rays: Tensor
 
     def first(self, rays: int, samples: int) -> "Appearance":
-        """Return that of the first rays, which have so many samples."""
+        """Return what it says about the first of the rays, which own the first of the samples."""
         return Appearance(self.components[:samples], self.rays[:rays])
 
 
@@ -103,10 +104,10 @@ class Segmentation(nn.Module):
         return InnerProducts(self.head.affine(), self.text)
 
     def corners(self, samples: RaySamples) -> Corners:
-        """Find what samples read of the volumes, all of which have the field's grid."""
+        """Find nodes and weights that samples read; all volumes have one grid and share them."""
         return find_corners(samples.points, self.field.config.grid)
 
-    def appearance(self, samples: RaySamples, corners: Corners) -> "Appearance":
+    def appearance(self, samples: RaySamples, corners: Corners) -> Appearance:
         """Evaluate the appearance volume along rays."""
         components = self.field.appearance.at(corners)
         sums = composite(components, samples.weights, samples.offsets)
@@ -115,8 +116,14 @@ class Segmentation(nn.Module):
         # The basis is linear, so it may follow the sum over samples.
         return Appearance(components, torch.cat((self.field.basis(sums), mass), dim=1))
 
-    def colors(self, appearance: "Appearance", samples: RaySamples, directions: Tensor) -> Tensor:
-        """Return the colours [R, 3] of rays whose appearance is at hand."""
+    def colors(self, appearance: Appearance, samples: RaySamples, directions: Tensor) -> Tensor:
+        """Return the colours [R, 3], not yet clamped to [0, 1], of rays with this appearance.
+
+        Args:
+            appearance: of the rays.
+            samples: of the rays.
+            directions: [R, 3] world.
+        """
         if self.field.config.shading == "sample":
             return shade_samples(self.field, appearance.components, samples, directions)
         vectors, mass = appearance.rays[:, :-1], appearance.rays[:, -1:]

@@ -27,7 +27,7 @@ class Seen:
     Attributes:
         rays: [B + T, appearance_dim + 1] composited vectors, those of the pixels first.
         samples: of the pixels' rays.
-        corners: of these samples.
+        corners: what these samples read of a volume.
         appearance: of all these rays, to colour them; None while colours are frozen.
     """
 
@@ -43,7 +43,7 @@ class FirstPhase:
     def __init__(
         self, model: Segmentation, pixels: PixelBank, tokens: TokenBank, spill: Spill
     ) -> None:
-        """Composite them; the spill takes them."""
+        """Composite them, as [rays of both banks, appearance_dim + 1] that the spill takes."""
         self._model, self._pixels = model, pixels
         self._rays: Tensor  # of the pixels, then of the tokens
         (self._rays,) = spill.collect(

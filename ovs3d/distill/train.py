@@ -24,6 +24,7 @@ from ovs3d.spill import Drawn, Spill, take
 from ovs3d.training import train
 
 TERMS = ("total", "color", "feature", "rda", "fda")
+"""What an iteration returns, [5]: the first is minimised, the others are what it is made of."""
 
 
 def distill(
@@ -80,7 +81,7 @@ def make_distiller(
 
 
 class Distiller:
-    """Training over baked rays: a first phase with frozen features, then a joint one."""
+    """Training over baked rays: first with frozen appearance, then with all but density."""
 
     log_every, watched = 20, "total"
 
@@ -93,7 +94,16 @@ class Distiller:
         generator: torch.Generator,
         spill: Spill,
     ) -> None:
-        """Prepare; the generator is of the CPU, whatever device the model is on."""
+        """Prepare the first phase.
+
+        Args:
+            model: untrained; its device is the training's.
+            pixels: for all losses but FDA.
+            tokens: for FDA.
+            params: section `distill`.
+            generator: draws pixels and patches; of the CPU, whatever device the model is on.
+            spill: takes the vectors of all rays, constant in the first phase.
+        """
         self.model = model
         self.device = model.text.device
         self.pixels = pixels
@@ -141,7 +151,7 @@ class Distiller:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a state."""
+        """Take up what `state` returned, its tensors on the device of this training."""
         if state["joint"]:
             self.start_joint_phase()
         self.model.load_state_dict(state["model"])
@@ -168,6 +178,10 @@ class Distiller:
 
     def terms(self, pixels: Tensor, patches: Tensor | None) -> Tensor:
         """Return the terms of the loss in the order of `TERMS`, differentiable.
+
+        total = sum over color, feature and rda of weight * term, + fda, which has its weights
+        lambda_pos and lambda_neg inside. A term of weight 0 is 0, and so is color in the first
+        phase.
 
         Args:
             pixels: int64 [B] on the CPU, rays of the pixel bank.
