@@ -11,9 +11,9 @@ from benchmarks.harness import Sample, timed_with_cpu
 from benchmarks.naive.distill import NaiveBatch, lightest_kept, naive_terms
 from benchmarks.synthetic import Scene, make_distiller
 from ovs3d.device import adam, make_generator
-from ovs3d.distill.bank import PixelBank
 from ovs3d.distill.model import Segmentation
 from ovs3d.distill.params import DistillParams
+from ovs3d.distill.pixel_bank import PixelBank
 from ovs3d.spill import Drawn
 
 PHASES = ("first", "joint")
@@ -107,7 +107,7 @@ def naive_batch(scene: Scene, params: DistillParams, pixels: Tensor, patches: Te
     """
     # No ray of this bank is read.
     bank = PixelBank(rays=None, **scene.pixels)  # type: ignore[arg-type]
-    features, relevancy = bank.features_of(Drawn.on(pixels.device, pixels))
+    drawn = Drawn.on(pixels.device, pixels)
     centres = scene.cameras.world_from_camera[:, :, 3].float()
     per_view, tokens_per_view = len(scene.xy), len(scene.token_xy)
     rays = (centres[pixels // per_view], _directions(scene, scene.xy)[pixels])
@@ -118,9 +118,9 @@ def naive_batch(scene: Scene, params: DistillParams, pixels: Tensor, patches: Te
     return NaiveBatch(
         origins=rays[0],
         directions=rays[1],
-        colors=bank.colors[pixels].float() / 255,
-        features=features,
-        relevancy=relevancy,
+        colors=bank.colors_of(drawn),
+        features=bank.features_of(drawn),
+        relevancy=bank.targets.at(drawn),
         token_origins=token_rays[0],
         token_directions=token_rays[1],
         tokens=scene.tokens.flatten(0, 2)[patches].float(),

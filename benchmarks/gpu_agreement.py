@@ -18,7 +18,8 @@ from benchmarks.distillation import PHASES, draw, gradients
 from benchmarks.report import relative_differences
 from benchmarks.synthetic import Scene, make_banks, make_scene
 from ovs3d.device import make_generator
-from ovs3d.distill.bank import PixelBank, TokenBank
+from ovs3d.distill.pixel_bank import PixelBank
+from ovs3d.distill.token_bank import TokenBank
 from ovs3d.distill.train import TERMS, Distiller
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.params import load_scene_params

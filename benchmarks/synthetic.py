@@ -10,11 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ovs3d.device import make_generator
-from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
+from ovs3d.distill.baked_rays import BakedRays, bake_rays
 from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
 from ovs3d.distill.model import Segmentation, new_segmentation
 from ovs3d.distill.params import DistillParams
+from ovs3d.distill.pixel_bank import PixelBank
 from ovs3d.distill.targets import Targets
+from ovs3d.distill.token_bank import TokenBank
 from ovs3d.distill.train import Distiller
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.features.windows import lattice, windows

@@ -3,7 +3,7 @@
 import argparse
 
 from ovs3d.device import resolve_device
-from ovs3d.distill.bank import DistillInputs
+from ovs3d.distill.inputs import DistillInputs
 from ovs3d.features.clip import load_clip
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore

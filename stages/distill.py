@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ovs3d.distill.bank import DistillInputs
+from ovs3d.distill.inputs import DistillInputs
 from ovs3d.distill.model import save_segmentation
 from ovs3d.distill.train import distill
 from ovs3d.field.checkpoint import load_field

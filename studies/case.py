@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovs3d.device import resolve_device
-from ovs3d.distill.bank import DistillInputs
+from ovs3d.distill.inputs import DistillInputs
 from ovs3d.evaluation.segment import Segmenter, segment_view
 from ovs3d.features.clip import load_clip
 from ovs3d.field.checkpoint import load_field

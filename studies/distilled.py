@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ovs3d.distill.bank import DistillInputs
+from ovs3d.distill.inputs import DistillInputs
 from ovs3d.distill.model import load_segmentation
 from stages import distill
 from studies.case import Case, LabelMaps

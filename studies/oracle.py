@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot, pad
 
-from ovs3d.distill.bank import DistillInputs
+from ovs3d.distill.inputs import DistillInputs
 from ovs3d.evaluation.segment import shrink_labels
 from ovs3d.photos.dataset import open_photos
 from ovs3d.poses.given_poses import FOLDER, Lens, build_model, proper_pose

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ovs3d.distill.bank import DistillInputs
+from ovs3d.distill.inputs import DistillInputs
 from ovs3d.errors import ParamsError, did_you_mean
 from studies import distilled, oracle, precision, statistics, words
 from studies.baselines import clip_2d, ffd, lerf, lifting, semantic, volume
@@ -74,7 +74,8 @@ def _baseline(name: str, text: str, label: Callable[[Case], LabelMaps]) -> Row:
     code = (
         _file(f"baselines/{name}.py"),
         _file("baselines/training.py"),
-        Path("ovs3d/distill/bank.py"),
+        Path("ovs3d/distill/baked_rays.py"),
+        Path("ovs3d/distill/inputs.py"),
     )
     return Row(name, "baselines", text, label, ("evaluate",), code)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ovs3d.device import make_generator
-from ovs3d.distill.bank import DistillInputs
+from ovs3d.distill.inputs import DistillInputs
 from studies.case import Case
 from studies.stores import rewrite_tokens, rewrite_windows
 

@@ -22,7 +22,7 @@ from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views
 from ovs3d.exports.params import RenderParams
 from ovs3d.exports.renderings import export_scene
-from ovs3d.field import compact, render
+from ovs3d.field import compact, samples
 from ovs3d.field.checkpoint import load_field, save_field
 from tests.devices import elsewhere
 from tests.distill.params import distill_params
@@ -188,7 +188,7 @@ def test_a_tensor_left_on_the_cpu_is_found(
 
     with elsewhere() as device:
         model: Segmentation = load_segmentation(segmentation, device)
-        monkeypatch.setattr(render, "ray_of_sample", forgetful)
+        monkeypatch.setattr(samples, "ray_of_sample", forgetful)
         work: dict[str, Callable[[], object]] = {
             "reconstruct": lambda: reconstructed(world, device),
             "distill": lambda: distilled(world, field_file, device, tmp_path),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from ovs3d.distill.bank import DistillInputs
+from ovs3d.distill.inputs import DistillInputs
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
 from ovs3d.field.model import Field

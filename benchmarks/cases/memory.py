@@ -27,9 +27,11 @@ from benchmarks.harness import Benchmark, Sample, resident_mb, timed_with_cpu
 from benchmarks.stores import CLIP_DOWNSCALE, window_attributes
 from benchmarks.synthetic import Sizes, make_cameras, make_field
 from ovs3d.device import make_generator
-from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
+from ovs3d.distill.inputs import DistillInputs
 from ovs3d.distill.model import new_segmentation
 from ovs3d.distill.params import DistillParams
+from ovs3d.distill.pixel_bank import make_pixel_bank
+from ovs3d.distill.token_bank import make_token_bank
 from ovs3d.distill.train import Distiller
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore

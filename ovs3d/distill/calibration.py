@@ -3,13 +3,13 @@
 Encoders differ in statistics that say nothing about a scene: a component that all features share
 (the modality gap of CLIP), how far the cosines of labels lie apart (0.25 with one model, a few
 hundredths with another), how alike any two DINO tokens are. The losses see features and cosines
-after these have been taken out, so that one set of numbers serves all encoders:
+after these have been taken out, so that one set of parameters serves all encoders:
 
 - pixel features and texts lose what all of them share, F* - mean F* and T - mean T;
 - logits are cosines divided by their standard deviation over the labels of a pixel (`spread`);
-- RDA's target is softmax(sharpness (z - bias) / spread of z), where `bias` is a part of what a
-  label scores where it is not; a label's z is a mean over the scales, those first in which its
-  peak over the scene is high;
+- RDA's target is softmax over the labels of sharpness (z - bias) / spread, with z the cosines of a
+  pixel and `bias` a part of what a label scores where it is not; z is a mean over the scales of
+  windows, in which a scale weighs the more, the higher the label's peak over the scene is in it;
 - similarities of DINO tokens count in standard deviations from their mean;
 - FDA weighs in proportion to the share of pixels on which a view contradicts the mean of all views.
 """
@@ -24,11 +24,11 @@ from ovs3d.distill.heads import center_texts
 from ovs3d.distill.params import FdaParams, RelevancyParams
 
 _PEAK = 0.002
-"""So small a share of the pixels has scores above what counts as a label's peak."""
+"""A label's peak is the score that so small a share of the pixels exceeds."""
 _MOST_FDA = 10.0
 """Factor by which disagreement raises FDA's weights at most."""
 _ROUNDS = 5
-"""A label's score in the background, and what is background, settle within these."""
+"""Of `background_scores`, which settles within these."""
 _TINY = 1e-6
 
 
@@ -64,7 +64,10 @@ class ScoreUnits:
     scale_weights: Tensor | None
 
     def apply(self, scores: Tensor) -> Tensor:
-        """Return what the softmax takes, [B, N_s, C], or [B, 1, C] if scales have weights."""
+        """Return what the softmax takes: x = factor (scores - bias) as [B, N_s, C].
+
+        If the scales have weights it is sum_s scale_weights_s x_s as [B, 1, C].
+        """
         scaled = (scores - self.bias) * self.factor
         if self.scale_weights is None:
             return scaled
@@ -112,7 +115,8 @@ def measure_score_units(scores: Tensor, params: RelevancyParams) -> ScoreUnits:
     """Measure the units of a scene's scores.
 
     Args:
-        scores: [n, N_s, C] of pixels of all training views, up to a number per pixel and scale.
+        scores: [n, N_s, C] of pixels of all training views; only differences between the labels of
+            a pixel and scale mean anything.
         params: how they become a target.
     """
     factor, bias = params.sharpness, torch.zeros_like(scores[0])
@@ -130,11 +134,11 @@ def measure_score_units(scores: Tensor, params: RelevancyParams) -> ScoreUnits:
 def background_scores(cosines: Tensor, sharpness: float) -> Tensor:
     """Return what each label scores where it is not, relative to the mean of the labels.
 
-    Where a label is not is not known; softmax(sharpness (z - score)) says how likely, and the two
-    are updated in turn.
+    Which pixels show a label is not known. In turn, from b = 0, it is guessed from the scores b as
+    p = softmax(sharpness (z - b)), and they from it: b = sum (1 - p) z / sum (1 - p) over pixels.
 
     Args:
-        cosines: [N, N_s, C].
+        cosines: [N, N_s, C] z of pixels.
         sharpness: inverse temperature of the softmax.
 
     Returns:
@@ -161,7 +165,10 @@ def measure_token_units(patches: Tensor) -> TokenUnits:
 def calibrate_fda(
     params: FdaParams, tokens: TokenUnits, spread: float, disagreement: float
 ) -> FdaParams:
-    """Translate FDA's numbers from these units to cosines, for `fda_loss`.
+    """Translate FDA's numbers from the units of a scene to cosines, for `fda_loss`.
+
+    A pair of tokens with cosine x weighs (x - mean) / std - offset in these units; `fda_loss` takes
+    (x - b) with b = mean + offset std, and weights that are divided by std.
 
     Args:
         params: in these units.

@@ -20,7 +20,11 @@ _TINY = 1e-8
 
 
 class Consensus:
-    """Voxels with the mean of the scores of all rays, weighted by what they add to their pixels."""
+    """Voxels with the mean of the scores of all rays that see them.
+
+    A voxel has sum_i w_i s_i / sum_i w_i over the samples i in it, of all rays: w_i is a sample's
+    weight in its pixel, s_i the score of that pixel.
+    """
 
     def __init__(
         self, samples: RaySamples, grid: Grid, scores: Tensor, usable: Tensor | None = None
@@ -37,7 +41,7 @@ class Consensus:
         self._samples = samples
         self._cells = coarsen(grid)
         self._shape = scores.shape[1:]
-        # Few voxels hold anything: only those get a row.
+        # Voxel -> its row in `_means`. Few voxels hold a sample: only those get a row.
         self._rows = torch.zeros(math.prod(self._cells), dtype=torch.int32, device=device)
         chunks = self._chunks(len(scores))
         for chunk in chunks:
@@ -61,7 +65,7 @@ class Consensus:
     def of(self, rays: Tensor) -> Tensor:
         """Return the scores of the surfaces that rays int64 [B] see: [B, N_s, C] float32.
 
-        A ray has the mean of its voxels by its weights, and zeros if it has no samples.
+        A ray has the mean of its voxels by the weights of its samples, and zeros if it has none.
         """
         part = self._samples.select(rays)
         index = self._rows[voxels(part.points, self._cells)]

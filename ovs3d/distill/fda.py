@@ -2,11 +2,12 @@
 
 The naive form builds tokens x tokens x labels tensors and lets autograd keep several of them. Here
 only the pair weights W of a patch are tokens x tokens; they are symmetric, so half of them is made.
-Both losses are sums over tokens and labels,
-    sum_ij W_ij D_ij = sum_ic Q_ic,
-and with r the row sums of W the products of their gradients and p are, element by element,
-    KL:  Q = p (r log p - W log p),                gradient * p = Q + r p - W p
-    JS:  Q_i = sum_j W_ij p_i log(2 p_i / (p_i + p_j)),    gradient * p = Q.
+With p_i the label distribution of token i and D_ij the divergence of p_i and p_j, the loss is a sum
+over tokens and labels c,
+    sum_ij W_ij D_ij = sum_ic Q_ic.
+Here are Q and p dLoss/dp, element by element, with r the row sums of W:
+    KL:  Q = p (r log p - W log p),                        p dLoss/dp = Q + r p - W p
+    JS:  Q_i = sum_j W_ij p_i log(2 p_i / (p_i + p_j)),    p dLoss/dp = Q.
 The summand of JS is a smooth function of p_i and p_j. Written in Chebyshev polynomials T of both,
 p_i log(2 p_i / (p_i + p_j)) = sum_kl T_k(p_i) M_kl T_l(p_j), it needs no logarithm per pair:
     Q_i = T(p_i) M (W T(p))_i.
@@ -22,7 +23,8 @@ from torch.nn import functional
 from ovs3d.distill.params import FdaParams
 
 _BLOCK_ROWS = 256
-"""Rows of pair weights at a time: enough for fast matrix products, few on the wrong half."""
+"""Rows of pair weights at a time: enough for fast matrix products; the squares on the diagonal, of
+which half the pairs would do, are small."""
 _ROOT = 5
 """The polynomials are in p^(1/5), in which the summand is smoothest over all magnitudes of p."""
 _MOST_POLYNOMIALS = 27
@@ -71,12 +73,14 @@ class _FusedFda(torch.autograd.Function):
 class _PairWeights:
     """W, the sum of pos_F and neg_F (Eq. 13) with their factors, which share no pair.
 
-    A block [P, k, n - first row] holds k rows and only the columns from its first row on, divided
-    by the factor of pos_F: what is left to do is a leaky rectification.
+    With x_ij the cosine of tokens i and j less the offset b,
+        W_ij = f_pos x_ij if x_ij > 0, else f_neg x_ij:  f_pos times a leaky rectification of x_ij.
+    A block [P, k, n - first row] holds k rows of W / f_pos and only the columns from its first row
+    on; what lies left of them is the mirror of earlier blocks.
     """
 
     def __init__(self, tokens: Tensor, params: FdaParams) -> None:
-        # Same rows of all patches together: one patch alone keeps fewer cores busy.
+        # The same rows of all patches together: one patch alone keeps fewer cores busy.
         starts = range(0, tokens.shape[1], _BLOCK_ROWS)
         offset = tokens.new_full((), -params.offset)
         self._rows = [slice(start, start + _BLOCK_ROWS) for start in starts]
@@ -111,7 +115,7 @@ class _PairWeights:
 
 
 def _count_pairs(block: Tensor) -> Tensor:
-    """Return how many pairs [P, k, m] and their mirrors are not zero."""
+    """Return how many pairs of a block [P, k, m] and of its mirror are not zero."""
     square = block[:, :, : block.shape[1]]
     return 2 * torch.count_nonzero(block) - torch.count_nonzero(square)
 

@@ -1,8 +1,8 @@
 """The guided filter (He et al., "Guided Image Filtering", PAMI 2013, Eq. 19-21).
 
-In every square window a map is replaced by the affine function of the guide's colours that is
-closest to it; a pixel gets the mean over the windows that hold it. Where the guide has an edge the
-result has one; where it has none the map is smoothed.
+In every square window a map is replaced by the affine function a . I + b of the guide's colours I
+that is closest to it; a pixel gets the mean over the windows that hold it. Where the guide has an
+edge the result has one; where it has none (a = 0) the map is smoothed.
 """
 
 import torch
@@ -27,7 +27,7 @@ def guided_filter(guide: Tensor, maps: Tensor, radius: int, epsilon: float) -> T
     def mean(values: Tensor) -> Tensor:
         return _box_mean(values, radius)
 
-    # Variances are differences of means.
+    # Variances are differences of means, of which float32 would leave few digits.
     kind, guide, maps = maps.dtype, guide.double(), maps.double()
     guide_mean, maps_mean = mean(guide), mean(maps)
     variance = mean(guide[:, None] * guide) - guide_mean[:, None] * guide_mean

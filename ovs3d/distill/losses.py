@@ -1,6 +1,5 @@
 """The three losses of the method (Sec. 3) on rendered quantities; all are means over rays."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -13,19 +12,6 @@ _TINY = 1e-8
 def color_loss(rendered: Tensor, photo: Tensor) -> Tensor:
     """Return the mean squared error between colours [R, 3] in [0, 1] (first term of Eq. 3)."""
     return functional.mse_loss(rendered, photo)
-
-
-def select_scales(values: Tensor, selection: Tensor) -> Tensor:
-    """Weight the scales of every ray: sum_s S_s v_s.
-
-    Args:
-        values: [R, N_s, K].
-        selection: [R, N_s], rows sum to 1.
-
-    Returns:
-        [R, K].
-    """
-    return torch.einsum("rsk,rs->rk", values, selection)
 
 
 def feature_loss(

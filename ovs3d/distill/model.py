@@ -12,18 +12,19 @@ from torch.nn import functional
 from ovs3d.device import chunk_size
 from ovs3d.distill.heads import ClipHead, InnerProducts, center_texts
 from ovs3d.distill.params import DistillParams
+from ovs3d.distill.selection import SelectionVolume
 from ovs3d.errors import StoreError, one_line
 from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensors
 from ovs3d.field.march import march
-from ovs3d.field.model import Field, make_linear
+from ovs3d.field.model import Field
 from ovs3d.field.render import shade_rays, shade_samples
 from ovs3d.field.samples import RaySamples, composite
-from ovs3d.field.vm import Corners, VmVolume, find_corners
+from ovs3d.field.vm import Corners, find_corners
 
 KIND = "segmentation"
 RAYS_PER_CHUNK, BYTES_PER_RAY = 1 << 13, 1 << 15
-"""For `chunk_size`: few enough for temporaries that the allocator reuses instead of asking for
-fresh pages; and some 64 samples with 128 numbers each."""
+"""For `chunk_size`. So few rays at a time that the allocator reuses the memory of temporaries
+instead of asking for fresh pages; a ray has some 64 samples with 128 numbers of 4 bytes each."""
 _TINY = 1e-6
 
 
@@ -51,39 +52,17 @@ class Appearance:
     """What the appearance volume says about R rays with N samples.
 
     Attributes:
-        components: [N, K] of the samples, before the basis.
-        rays: [R, appearance_dim + 1] composited appearance vectors, the sum of weights last.
+        components: [N, K] values a_i of the samples, before the basis B.
+        rays: [R, appearance_dim + 1] composited vectors (B sum_i w_i a_i, sum_i w_i): the sum of
+            weights, which the bias of a head is multiplied by, comes last.
     """
 
     components: Tensor
     rays: Tensor
 
     def first(self, rays: int, samples: int) -> "Appearance":
-        """Return that of the first rays, which have so many samples."""
+        """Return what it says about the first of the rays, which own the first of the samples."""
         return Appearance(self.components[:samples], self.rays[:rays])
-
-
-class SelectionVolume(nn.Module):
-    """A volume of its own whose values, rendered and soft-maxed, weight the scales (Sec. 3.1)."""
-
-    def __init__(
-        self,
-        field: Field,
-        scales: int,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        config = field.config
-        self.volume = VmVolume(config.density_ranks, config.grid, generator, device)
-        channels = self.volume.channels
-        self.basis = make_linear(channels, scales, False, generator=generator, device=device)
-
-    def forward(self, samples: RaySamples, corners: Corners) -> Tensor:
-        """Return S(r) = softmax(sum_i w_i S_i) as [R, N_s]."""
-        rendered = composite(self.volume.at(corners), samples.weights, samples.offsets)
-        # The basis is linear, so it may follow the sum over samples.
-        return torch.softmax(self.basis(rendered), dim=-1)
 
 
 class Segmentation(nn.Module):
@@ -127,10 +106,10 @@ class Segmentation(nn.Module):
         return InnerProducts(self.head.affine(), self.text)
 
     def corners(self, samples: RaySamples) -> Corners:
-        """Find what samples read of the volumes, all of which have the field's grid."""
+        """Find nodes and weights that samples read; all volumes have one grid and share them."""
         return find_corners(samples.points, self.field.config.grid)
 
-    def appearance(self, samples: RaySamples, corners: Corners) -> "Appearance":
+    def appearance(self, samples: RaySamples, corners: Corners) -> Appearance:
         """Evaluate the appearance volume along rays."""
         components = self.field.appearance.at(corners)
         sums = composite(components, samples.weights, samples.offsets)
@@ -139,8 +118,14 @@ class Segmentation(nn.Module):
         # The basis is linear, so it may follow the sum over samples.
         return Appearance(components, torch.cat((self.field.basis(sums), mass), dim=1))
 
-    def colors(self, appearance: "Appearance", samples: RaySamples, directions: Tensor) -> Tensor:
-        """Return the colours [R, 3] of rays whose appearance is at hand."""
+    def colors(self, appearance: Appearance, samples: RaySamples, directions: Tensor) -> Tensor:
+        """Return the colours [R, 3], not yet clamped to [0, 1], of rays with this appearance.
+
+        Args:
+            appearance: of the rays.
+            samples: of the rays.
+            directions: [R, 3] world.
+        """
         if self.field.config.shading == "sample":
             return shade_samples(self.field, appearance.components, samples, directions)
         vectors, mass = appearance.rays[:, :-1], appearance.rays[:, -1:]

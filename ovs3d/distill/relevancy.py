@@ -41,9 +41,9 @@ def pixel_scores(
         ys: [P] int64 rows of the working image.
         xs: [P] int64 columns of the working image.
         text: [C, D] unit texts.
-        normalise: `view` stretches every map of the view to [0, 1]; for `scene`, where statistics
-            of all views are needed (see `calibration`), a pixel only loses the mean of its labels,
-            which no softmax sees, but half precision does.
+        normalise: `view` stretches every map of the view to [0, 1]. `scene` needs statistics of all
+            views, which come later (see `calibration`): scores are cosines less their mean over the
+            labels of the pixel, which no softmax sees; so near 0 half precision keeps more digits.
     """
     if normalise == "view":
         maps = normalise_relevancy(features.relevancy(view, text))

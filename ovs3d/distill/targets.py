@@ -25,7 +25,8 @@ from ovs3d.spill import Drawn, Row, Spill, take
 _SCORED_PIXELS = 1 << 16
 """Pixels, evenly spaced over all views, whose scores are looked at to learn their units."""
 _LEAST_PROBABILITY = 1e-4
-"""Of a label after the filter, which may give less than 0; half precision holds its logarithm."""
+"""Of a label after the filter, which may give less than 0; the logarithm of this is finite, also in
+half precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Targets:
     """Scores of the labels at R pixels.
 
     Attributes:
-        scores: [R, N_s, C] float16, or [R, 1, C] where scales are weighted for good.
+        scores: [R, N_s, C] float16; [R, 1, C] after the guided filter, which takes one map a label.
         units: of the scores.
         disagreement: share of the pixels whose best label in their own view is not that of the
             consensus; 0 where nobody asked.
@@ -56,7 +57,7 @@ class ScoredPixels:
         features: windows of the views.
         ys, xs: [h * w] int64 row and column in the working image of the windows.
         shape: (h, w).
-        window: side of the smallest windows in these pixels.
+        window: side of the smallest windows, in pixels of the h x w.
         colors: [V * h * w, 3] uint8.
         samples: of their rays.
         grid: of the field.
@@ -105,7 +106,11 @@ def _scores(pixels: ScoredPixels, text: Tensor, params: RelevancyParams) -> Iter
 def _agree(
     consensus: Consensus, scores: Tensor, params: RelevancyParams, usable: Tensor | None
 ) -> float:
-    """Mix the consensus into scores, the more the oftener views contradict it; return how often."""
+    """Mix the consensus into scores, in place, the more the oftener views contradict it.
+
+    Returns:
+        `Targets.disagreement`.
+    """
     scored = evenly(len(scores), _SCORED_PIXELS, consensus.device, usable)
     agreed = consensus.of(scored)
     units = measure_score_units(agreed, params)
@@ -116,7 +121,7 @@ def _agree(
 
 
 def _guided(targets: Targets, pixels: ScoredPixels, params: RelevancyParams) -> Iterator[Row]:
-    """Filter the probabilities of labels by the photo, and return their logarithms."""
+    """Filter the probabilities of labels by the photo; yield their logarithms, view after view."""
     device = pixels.samples.offsets.device
     radius = max(1, round((params.guide_radius or 0.0) * pixels.window))
     area = pixels.shape[0] * pixels.shape[1]

@@ -1,38 +1,30 @@
 """Distillation of CLIP and DINO features into a reconstructed field (Sec. 3, A.3)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ovs3d.device import adam, chunk_size, make_generator
-from ovs3d.distill.bank import (
-    DistillInputs,
-    PixelBank,
-    TokenBank,
-    make_pixel_bank,
-    make_token_bank,
-)
+from ovs3d.device import adam, make_generator
 from ovs3d.distill.calibration import calibrate_fda
 from ovs3d.distill.fda import fda_loss
-from ovs3d.distill.losses import color_loss, feature_loss, rda_loss, select_scales
-from ovs3d.distill.model import (
-    BYTES_PER_RAY,
-    RAYS_PER_CHUNK,
-    Appearance,
-    Segmentation,
-    new_segmentation,
-)
+from ovs3d.distill.inputs import DistillInputs
+from ovs3d.distill.losses import color_loss, feature_loss, rda_loss
+from ovs3d.distill.model import Segmentation, new_segmentation
 from ovs3d.distill.params import DistillParams
+from ovs3d.distill.phases import FirstPhase, JointPhase
+from ovs3d.distill.pixel_bank import PixelBank, make_pixel_bank
+from ovs3d.distill.selection import select_scales
+from ovs3d.distill.token_bank import TokenBank, make_token_bank
 from ovs3d.field.model import Field
-from ovs3d.field.samples import RaySamples, join
 from ovs3d.progress import progress
 from ovs3d.resume import Checkpoint
 from ovs3d.spill import Drawn, Spill, take
 from ovs3d.training import train
 
 TERMS = ("total", "color", "feature", "rda", "fda")
+"""What an iteration returns, [5]: the first is minimised, the others are what it is made of."""
 
 
 def distill(
@@ -65,29 +57,17 @@ def distill(
 def make_distiller(
     field: Field, inputs: DistillInputs, params: DistillParams, seed: int
 ) -> tuple["Distiller", dict[str, str]]:
-    """Bake the training rays and return the training before its first iteration.
+    """Return the training before its first iteration, all its rays baked; and rows of the table.
 
-    Args:
-        field: as for `distill`.
-        inputs: as for `distill`.
-        params: as for `distill`.
-        seed: as for `distill`.
-
-    Returns:
-        The training, and the rows of the table that `distill` returns.
+    Arguments and table are those of `distill`.
     """
-    # Of the CPU on every device: which draws the same everywhere, and what the host has drawn it
-    # need not ask a GPU for.
+    # Of the CPU, whatever the device: so the same is drawn everywhere, and the host, which has
+    # drawn the rows, need not wait for a GPU to tell it.
     generator = make_generator(seed, torch.device("cpu"))
     pixels = make_pixel_bank(field, inputs, inputs.pixel_views(), params)
+    text_center, scales = pixels.units.text_center, inputs.clip.scales
     model = new_segmentation(
-        field,
-        inputs.labels,
-        inputs.text,
-        pixels.units.text_center,
-        inputs.clip.scales,
-        params,
-        generator,
+        field, inputs.labels, inputs.text, text_center, scales, params, generator
     )
     tokens = make_token_bank(field, inputs, inputs.token_views(), params.mass_kept)
     trainer = Distiller(model, pixels, tokens, params, generator, inputs.spill)
@@ -101,7 +81,7 @@ def make_distiller(
 
 
 class Distiller:
-    """Training over baked rays: a first phase with frozen features, then a joint one."""
+    """Training over baked rays: first with frozen appearance, then with all but density."""
 
     log_every, watched = 20, "total"
 
@@ -114,14 +94,22 @@ class Distiller:
         generator: torch.Generator,
         spill: Spill,
     ) -> None:
-        """Prepare; the generator is of the CPU, whatever device the model is on."""
+        """Prepare the first phase.
+
+        Args:
+            model: untrained; its device is the training's.
+            pixels: for all losses but FDA.
+            tokens: for FDA.
+            params: section `distill`.
+            generator: draws pixels and patches; of the CPU, whatever device the model is on.
+            spill: takes the vectors of all rays, constant in the first phase.
+        """
         self.model = model
         self.device = model.text.device
         self.pixels = pixels
         self.tokens = tokens
         self.params = params
         self.generator = generator
-        self.joint = False
         self.fda_params = params.fda
         if params.units == "scene":
             similar = tokens.measure(params.patch_tokens, generator)
@@ -130,13 +118,13 @@ class Distiller:
             )
         for parameter in model.field.parameters():
             parameter.requires_grad_(False)
-        # Until the joint phase the composited features of a ray are constants.
-        banks = (pixels, tokens)
-        self._constant_rays: Tensor | None
-        (self._constant_rays,) = spill.collect(
-            (rays,) for bank in banks for rays in self._composite_all(bank.rays.samples)
-        )
+        self._phase: FirstPhase | JointPhase = FirstPhase(model, pixels, tokens, spill)
         self.optimizer = self._optimizer()
+
+    @property
+    def joint(self) -> bool:
+        """Whether the joint phase has begun."""
+        return isinstance(self._phase, JointPhase)
 
     @property
     def iterations(self) -> int:
@@ -163,7 +151,7 @@ class Distiller:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a state."""
+        """Take up what `state` returned, its tensors on the device of this training."""
         if state["joint"]:
             self.start_joint_phase()
         self.model.load_state_dict(state["model"])
@@ -191,56 +179,42 @@ class Distiller:
     def terms(self, pixels: Tensor, patches: Tensor | None) -> Tensor:
         """Return the terms of the loss in the order of `TERMS`, differentiable.
 
+        total = sum over color, feature and rda of weight * term, + fda, which has its weights
+        lambda_pos and lambda_neg inside. A term of weight 0 is 0, and so is color in the first
+        phase.
+
         Args:
             pixels: int64 [B] on the CPU, rays of the pixel bank.
             patches: int64 [P, n] on the CPU, rays of the token bank; None without FDA.
         """
         weights, count = self.params.losses, len(pixels)
-        token_rows = pixels[:0] if patches is None else patches.flatten()
-        drawn, tokens = (Drawn.on(self.device, rows) for rows in (pixels, token_rows))
-        samples = self.pixels.rays.select(drawn)
-        if self._constant_rays is None:
-            joined = join(samples, self.tokens.rays.select(tokens))
-            corners = self.model.corners(joined)
-            appearance = self.model.appearance(joined, corners)
-            corners = corners.first(len(samples.weights))
-            rays = appearance.rays
-        else:
-            corners = self.model.corners(samples)
-            both = torch.cat((pixels, token_rows + len(self.pixels)))
-            rays = take(self._constant_rays, Drawn.on(self.device, both))
+        tokens = pixels[:0] if patches is None else patches.flatten()
+        at_pixels, at_tokens = (Drawn.on(self.device, rows) for rows in (pixels, tokens))
+        seen = self._phase.look(at_pixels, at_tokens)
         products = self.model.products()
-        logits = products.logits(rays)
+        logits = products.logits(seen.rays)
+        selection = self.model.select(seen.samples, seen.corners)
         color = feature = rda = fda = logits.new_zeros(())
-        if weights.feature or weights.rda:
-            selection = self.model.select(samples, corners)
-            pixel_features, targets = self.pixels.features_of(drawn)
-            if weights.feature:
-                feature = feature_loss(products, rays[:count], pixel_features, selection)
-            if weights.rda:
-                # One scale: the labels have weighted theirs already.
-                target = (
-                    select_scales(targets, selection) if targets.shape[1] > 1 else targets[:, 0]
-                )
-                rda = rda_loss(logits[:count] / self.pixels.units.spread, target)
-        if weights.color and self.joint:
-            color = self._color_loss(appearance.first(count, len(samples.weights)), samples, drawn)
+        if weights.feature:
+            features = self.pixels.features_of(at_pixels)
+            feature = feature_loss(products, seen.rays[:count], features, selection)
+        if weights.rda:
+            target = select_scales(self.pixels.targets.at(at_pixels), selection)
+            rda = rda_loss(logits[:count] / self.pixels.units.spread, target)
+        if weights.color and seen.appearance is not None:
+            appearance = seen.appearance.first(count, len(seen.samples.weights))
+            directions = take(self.pixels.rays.directions, at_pixels)
+            rendered = self.model.colors(appearance, seen.samples, directions)
+            color = color_loss(rendered, self.pixels.colors_of(at_pixels))
         if patches is not None:
-            similarity = (
-                take(self.tokens.tokens.flatten(0, 2), tokens).float().view(*patches.shape, -1)
-            )
-            fda = fda_loss(logits[count:].view(*patches.shape, -1), similarity, self.fda_params)
+            dino, by_patch = self.tokens.tokens_of(at_tokens), (*patches.shape, -1)
+            fda = fda_loss(logits[count:].view(by_patch), dino.view(by_patch), self.fda_params)
         total = weights.color * color + weights.feature * feature + weights.rda * rda + fda
         return torch.stack((total, color, feature, rda, fda))
 
-    def _color_loss(self, appearance: Appearance, samples: RaySamples, pixels: Drawn) -> Tensor:
-        rendered = self.model.colors(appearance, samples, take(self.pixels.rays.directions, pixels))
-        return color_loss(rendered, take(self.pixels.colors, pixels).float() / 255)
-
     def start_joint_phase(self) -> None:
         """Let appearance and colour head follow; density stays frozen for good."""
-        self.joint = True
-        self._constant_rays = None
+        self._phase = JointPhase(self.model, self.pixels, self.tokens)
         field = self.model.field
         for module in (field.appearance, field.basis, field.rgb):
             for parameter in module.parameters():
@@ -260,10 +234,3 @@ class Distiller:
             groups.append((field.basis, params.lr_heads_joint))
             groups.append((field.rgb, params.lr_heads_joint))
         return adam({"params": list(module.parameters()), "lr": lr} for module, lr in groups)
-
-    def _composite_all(self, samples: RaySamples) -> Iterator[Tensor]:
-        rays = torch.arange(len(samples.offsets) - 1, device=samples.offsets.device)
-        # Half a chunk of rendering: these are samples of training rays, of which more are kept.
-        most = chunk_size(RAYS_PER_CHUNK // 2, BYTES_PER_RAY, self.device)
-        for kept in map(samples.select, torch.split(rays, most)):
-            yield self.model.appearance(kept, self.model.corners(kept)).rays.detach()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ovs3d.device import adam
-from ovs3d.distill.bank import bake_rays
+from ovs3d.distill.baked_rays import bake_rays
 from ovs3d.distill.params import DistillParams
 from ovs3d.features.window_features import WindowFeatures
 from ovs3d.field.march import march

@@ -9,13 +9,14 @@ from ovs3d.distill import fda
 from tests.distill.params import fda_params
 
 
-def make_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def make_inputs(dtype: torch.dtype, count: int = 25) -> tuple[Tensor, Tensor]:
+    """Return logits and tokens of two patches with so many tokens."""
     generator = torch.Generator().manual_seed(3)
-    logits = torch.randn(2, 25, 4, generator=generator, dtype=dtype).tanh()
+    logits = torch.randn(2, count, 4, generator=generator, dtype=dtype).tanh()
     # Few distinct directions plus noise, so that pairs fall on both sides of the offset.
     kinds = torch.randn(3, 8, generator=generator, dtype=dtype)
-    which = torch.randint(3, (2, 25), generator=generator)
-    tokens = kinds[which] + 0.2 * torch.randn(2, 25, 8, generator=generator, dtype=dtype)
+    which = torch.randint(3, (2, count), generator=generator)
+    tokens = kinds[which] + 0.2 * torch.randn(2, count, 8, generator=generator, dtype=dtype)
     return logits, torch.nn.functional.normalize(tokens, dim=-1)
 
 
@@ -23,21 +24,16 @@ def make_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(
     "weights", [(200.0, 0.2), (1.0, 0.0), (0.0, 1.0)], ids=["both", "similar", "dissimilar"]
 )
-@pytest.mark.parametrize("rows", [25, 16, 4])
+@pytest.mark.parametrize("count", [25, fda._BLOCK_ROWS, 2 * fda._BLOCK_ROWS + 9])
 @pytest.mark.parametrize("balance", [True, False])
 def test_fused_fda_equals_pairwise_loss_and_gradient(
-    divergence: str,
-    weights: tuple[float, float],
-    rows: int,
-    balance: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    divergence: str, weights: tuple[float, float], count: int, balance: bool
 ) -> None:
-    monkeypatch.setattr(fda, "_BLOCK_ROWS", rows)
     positive, negative = weights
     params = fda_params(
         positive=positive, negative=negative, balance=balance, divergence=divergence
     )
-    logits, tokens = make_inputs(torch.float32)
+    logits, tokens = make_inputs(torch.float32, count)
     fast_logits = logits.clone().requires_grad_()
     slow_logits = logits.clone().requires_grad_()
     fast = fda.fda_loss(fast_logits, tokens, params)

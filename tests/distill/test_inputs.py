@@ -3,29 +3,44 @@
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
-from ovs3d.distill import train
-from ovs3d.distill.bank import DistillInputs, make_pixel_bank, make_token_bank
+from ovs3d.distill.inputs import DistillInputs
+from ovs3d.distill.pixel_bank import make_pixel_bank
+from ovs3d.distill.token_bank import make_token_bank
+from ovs3d.distill.train import make_distiller
 from ovs3d.errors import SceneError, StoreError
+from ovs3d.features.store import FeatureStore
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import Photos
 from ovs3d.space.cameras import save_cameras
+from ovs3d.space.fit_space import choose_space
 from ovs3d.spill import Spill
 from stages import distill
 from tests.closure import ROOT
 from tests.distill.params import distill_params
-from tests.features.stores import VIEWS, make_store, make_token_store
+from tests.features.stores import (
+    ATTRIBUTES,
+    VIEWS,
+    make_boxes,
+    make_embeddings,
+    make_store,
+    make_token_store,
+)
+from tests.field.builders import opaque
 from tests.synthetic import SyntheticScene, write_scene
+from tests.world import make_world
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def inputs(tmp_path: Path, scene: SyntheticScene) -> DistillInputs:
     """Photos that are larger than those of either store."""
-    spill = Spill(torch.device("cpu"), 1.0, tmp_path)
+    spill = Spill(CPU, 1.0, tmp_path)
     return DistillInputs(
         photos=Photos((), width=408, height=240),
         cameras=scene.cameras,
@@ -38,19 +53,20 @@ def inputs(tmp_path: Path, scene: SyntheticScene) -> DistillInputs:
     )
 
 
-def test_views_without_windows_still_teach_where_things_end(
-    inputs: DistillInputs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few = replace(inputs, clip=MagicMock(views=VIEWS[:1]))
-    steps = ("make_pixel_bank", "make_token_bank", "new_segmentation", "Distiller")
-    made = {name: MagicMock() for name in steps}
-    for name, stand_in in made.items():
-        stand_in.return_value.rays.dropped = 0.0
-        monkeypatch.setattr(train, name, stand_in)
-    train.make_distiller(MagicMock(), few, distill_params(), 0)
-    assert made["make_pixel_bank"].call_args.args[2] == VIEWS[:1]
+def test_views_without_windows_still_teach_where_things_end(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    attributes = {**ATTRIBUTES, "views": VIEWS[:1]}
+    windows = FeatureStore.resume(tmp_path / "few.zarr", attributes, make_boxes(VIEWS[:1]))
+    windows.write(VIEWS[0], make_embeddings(VIEWS[0]))
+    cameras = world.scene.cameras.only((1, 2, 4))
+    inputs = replace(world.inputs(CPU, tmp_path), clip=windows, cameras=cameras)
+    field = opaque((8, 8, 8), choose_space(cameras, "auto"))
+    distiller, _ = make_distiller(field, inputs, distill_params(), 0)
+    assert distiller.pixels.views.tolist() == [1]
+    assert len(distiller.pixels) == 32 * 24
     # View 6 has no pose.
-    assert made["make_token_bank"].call_args.args[2] == (1, 4)
+    tokens = normalize(world.dino.load((1, 4), CPU).float(), dim=-1).half()
+    assert torch.equal(distiller.tokens.tokens, tokens)
 
 
 def test_scenes_without_a_view_to_learn_from_are_refused(inputs: DistillInputs) -> None:

@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional
 
 from ovs3d.distill.heads import InnerProducts
-from ovs3d.distill.losses import color_loss, feature_loss, js_divergence, rda_loss, select_scales
+from ovs3d.distill.losses import color_loss, feature_loss, js_divergence, rda_loss
 from ovs3d.distill.relevancy import normalise_relevancy
+from ovs3d.distill.selection import select_scales
 
 
 def test_color_loss_is_the_mean_over_rays_and_channels() -> None:

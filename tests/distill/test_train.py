@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ovs3d import training
-from ovs3d.distill.bank import BakedRays, PixelBank, TokenBank, bake_rays
+from ovs3d.distill.baked_rays import bake_rays
 from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
 from ovs3d.distill.model import (
     Segmentation,
@@ -18,7 +18,9 @@ from ovs3d.distill.model import (
     save_segmentation,
 )
 from ovs3d.distill.params import DistillParams
+from ovs3d.distill.pixel_bank import PixelBank
 from ovs3d.distill.targets import Targets
+from ovs3d.distill.token_bank import TokenBank
 from ovs3d.distill.train import Distiller
 from ovs3d.errors import StoreError
 from ovs3d.field.model import Field
@@ -92,6 +94,7 @@ def train(
     params: DistillParams,
     checkpoint: Checkpoint | None = None,
     spill: Spill = IN_MEMORY,
+    kind: type[Distiller] = Distiller,
 ) -> tuple[Segmentation, list[dict[str, float]]]:
     copy = Field(field.config, torch.Generator().manual_seed(0))
     copy.load_state_dict(field.state_dict())
@@ -101,7 +104,7 @@ def train(
     model = new_segmentation(copy, LABELS, text, torch.zeros(8), 2, params, generator)
     both = banks(scene, copy, text, spill)
     return model, training.train(
-        Distiller(model, *both, params, generator, spill), MagicMock(), checkpoint
+        kind(model, *both, params, generator, spill), MagicMock(), checkpoint
     )
 
 
@@ -159,35 +162,38 @@ def test_what_lies_on_disk_gives_the_same_bits(
         assert torch.equal(model.state_dict()[name], value), name
 
 
+class Talkative(Distiller):
+    log_every = 3
+
+
+class AlwaysDue(Checkpoint):
+    @property
+    def due(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("killed_at", [2, 5, 10])
 def test_a_killed_distillation_ends_like_an_unbroken_one(
-    scene: SyntheticScene,
-    field: Field,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    killed_at: int,
+    scene: SyntheticScene, field: Field, tmp_path: Path, killed_at: int
 ) -> None:
-    monkeypatch.setattr(Distiller, "log_every", 3)
+    begun: list[int] = []
+
+    class Mortal(Talkative):
+        def iterate(self, step: int) -> Tensor:
+            begun.append(step)
+            if len(begun) == killed_at:
+                raise KeyboardInterrupt
+            return super().iterate(step)
+
     params = distill_params(iterations=12, joint_after=6)
-    expected, entries = train(scene, field, params)
-    monkeypatch.setattr(Checkpoint, "due", True)
-    count = 0
-    step_once = Distiller.step
-
-    def die_once(trainer: Distiller) -> Tensor:
-        nonlocal count
-        count += 1
-        if count == killed_at:
-            raise KeyboardInterrupt
-        return step_once(trainer)
-
-    monkeypatch.setattr(Distiller, "step", die_once)
-    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {}, {"scene": "synthetic"})
+    expected, entries = train(scene, field, params, kind=Talkative)
+    checkpoint = AlwaysDue(tmp_path / "unfinished.pt", {}, {"scene": "synthetic"})
     with pytest.raises(KeyboardInterrupt):
-        train(scene, field, params, checkpoint)
-    model, history = train(scene, field, params, checkpoint)
+        train(scene, field, params, checkpoint, kind=Mortal)
+    model, history = train(scene, field, params, checkpoint, kind=Mortal)
 
-    assert count == 12 + (killed_at - 1) % 3 + 1
+    saved = (killed_at - 1) // 3 * 3
+    assert begun == [*range(1, killed_at + 1), *range(saved + 1, 13)]
     assert history == entries
     for name, value in expected.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
@@ -242,18 +248,3 @@ def test_segmentation_survives_the_disk(
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(StoreError, match=r"segmentation\.safetensors"):
         load_segmentation(path, torch.device("cpu"))
-
-
-def test_patches_are_squares_of_neighbouring_tokens_of_one_view() -> None:
-    empty = torch.empty(0)
-    tokens = torch.zeros(3, 5, 7, 2)
-    bank = TokenBank(BakedRays(empty, empty, 0.0), tokens)  # type: ignore[arg-type]
-    index = bank.patch_index(50, 3, torch.Generator().manual_seed(0))
-    view, rest = index // 35, index % 35
-    row, column = rest // 7, rest % 7
-    assert index.shape == (50, 9)
-    assert (view == view[:, :1]).all()
-    assert set(view[:, 0].tolist()) == {0, 1, 2}
-    assert ((row - row[:, :1]) == torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2])).all()
-    assert ((column - column[:, :1]) == torch.tensor([0, 1, 2] * 3)).all()
-    assert bank.patch_index(2, 99, torch.Generator().manual_seed(0)).shape == (2, 35)

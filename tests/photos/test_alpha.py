@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ovs3d.distill.bank import PixelBank, TokenBank
+from ovs3d.distill.pixel_bank import PixelBank
+from ovs3d.distill.token_bank import TokenBank
 from ovs3d.errors import SceneError
 from ovs3d.evaluation.quality import psnr, ssim
 from ovs3d.params import load_scene_params

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from ovs3d.distill.bank import BakedRays, bake_rays
+from ovs3d.distill.baked_rays import BakedRays, bake_rays
 from ovs3d.field.model import Field
 from ovs3d.field.samples import composite
 from ovs3d.spill import Spill
