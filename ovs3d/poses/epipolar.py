@@ -45,6 +45,13 @@ class Matches:
         """Return some of the matches, by a mask, by indices or by a slice."""
         return Matches(self.views[chosen], self.first[chosen], self.second[chosen])
 
+    def thinned(self, most: int) -> "Matches":
+        """Return at most so many matches of each pair, taken evenly, one pair after the other."""
+        _, pair, sizes = np.unique(self.views, axis=0, return_inverse=True, return_counts=True)
+        pairs = np.split(np.argsort(pair, kind="stable"), np.cumsum(sizes)[:-1])
+        chosen = [matches[:: max(1, -(-len(matches) // most))] for matches in pairs]
+        return self.only(np.concatenate(chosen))
+
     def rays(self, cameras: Sequence[pycolmap.Camera]) -> "Rays":
         """Return the rays through both points, given the camera of each photo."""
         sides = []
@@ -66,6 +73,10 @@ class Rays:
     views: Views
     first: Array
     second: Array
+
+    def only(self, chosen: NDArray[np.generic] | slice) -> "Rays":
+        """Return some of the rays, by a mask, by indices or by a slice."""
+        return Rays(self.views[chosen], self.first[chosen], self.second[chosen])
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,8 @@ def judge(
         names: of the photos.
         convention: of the format that the poses came in.
     """
-    matches = _thinned(matches, len(poses))
+    # So that no pair outvotes others.
+    matches = matches.thinned(_MATCHES_PER_PAIR)
     pairs = len(np.unique(matches.views, axis=0))
     if pairs < _MIN_PAIRS or len(matches) < _MIN_MATCHES:
         return Verdict("unknown", len(matches), 0.0, 0.0, poses, cameras)
@@ -116,7 +117,7 @@ def judge(
     facts = (len(matches), given.share(CLOSE), given.typical)
     wrong = _outstanding(rays, poses, given.angles)
     kept = ~np.isin(rays.views, wrong).any(axis=1)
-    rest = agreement(Rays(rays.views[kept], rays.first[kept], rays.second[kept]), poses)
+    rest = agreement(rays.only(kept), poses)
     few = rest.share(_ROUGH) < _FEW and rest.typical > _NOISY
     if few or len(wrong) > len(poses) / 2 or _cost(rest) == np.inf:
         kind: Kind = "wrong"
@@ -140,18 +141,6 @@ def judge(
     return Verdict(kind, *facts, poses, cameras, words, found.share(CLOSE), wrong)
 
 
-def _thinned(matches: Matches, count: int) -> Matches:
-    """Keep the same number of matches of each pair, evenly, so that no pair outvotes others."""
-    pair = matches.views[:, 0] * count + matches.views[:, 1]
-    order = np.argsort(pair, kind="stable")
-    _, starts, sizes = np.unique(pair[order], return_index=True, return_counts=True)
-    chosen = [
-        order[start + np.arange(0, size, max(1, -(-size // _MATCHES_PER_PAIR)))]
-        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)
-    ]
-    return matches.only(np.concatenate([*chosen, np.empty(0, np.int64)]))
-
-
 def _cost(found: Agreement) -> float:
     """Return a figure of how badly poses agree, infinite if they see most of it behind them."""
     if found.ahead < max(found.behind, 0.5):
@@ -168,8 +157,7 @@ def _other_reading(
     rays: Rays, given: Agreement, poses: Array, names: Sequence[str], convention: Convention
 ) -> tuple[Reading, Agreement] | None:
     """Find the other convention or order that agrees far better, if there is one."""
-    step = max(1, len(rays.views) // _FIRST_LOOK)
-    look = Rays(rays.views[::step], rays.first[::step], rays.second[::step])
+    look = rays.only(slice(None, None, max(1, len(rays.views) // _FIRST_LOOK)))
     best, least = None, np.inf
     for reading in (*conventions(poses, convention), *orders(poses, names)):
         found = agreement(look, reading.poses)

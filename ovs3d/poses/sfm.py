@@ -14,12 +14,14 @@ from ovs3d.files import atomic_path, write_json
 from ovs3d.photos.dataset import Photos
 from ovs3d.plots import save_plot
 from ovs3d.poses.colmap import run_colmap
+from ovs3d.poses.colmap_model import world_from_camera
 from ovs3d.poses.given_model import MIN_POINTS, count_seen, find_given_model
 from ovs3d.poses.given_poses import FOLDER, name_some
 from ovs3d.poses.overview import draw_overview
 from ovs3d.poses.params import PosesParams
 from ovs3d.poses.upright import UPRIGHT_FILE, turn_to_upright
-from ovs3d.space.cameras import Cameras, from_colmap_camera, save_cameras
+from ovs3d.space.cameras import Cameras, save_cameras
+from ovs3d.space.distortion import from_colmap_camera
 from ovs3d.space.normalise import (
     COLMAP_FOLDER,
     TRANSFORM_FILE,
@@ -171,7 +173,7 @@ def _to_arrays(model: pycolmap.Reconstruction, photos: Photos) -> _Sparse:
     lenses = [from_colmap_camera(image.camera.model_name, image.camera.params) for image in images]
     return _Sparse(
         views=tuple(view_of[image.name] for image in images),
-        world_from_camera=np.stack([image.cam_from_world().inverse().matrix() for image in images]),
+        world_from_camera=world_from_camera(images),
         intrinsics=np.array([intrinsics for intrinsics, _ in lenses]),
         distortion=np.array([distortion for _, distortion in lenses]),
         points=np.array([point.xyz for point in points]),

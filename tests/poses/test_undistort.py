@@ -15,7 +15,7 @@ from ovs3d.errors import PosesError
 from ovs3d.photos.dataset import load_photo, open_photos
 from ovs3d.poses import undistort
 from ovs3d.poses.undistort import Undistortion
-from ovs3d.space.cameras import from_colmap_camera
+from ovs3d.space.distortion import from_colmap_camera
 from tests.closure import ROOT
 
 Array = NDArray[np.float64]

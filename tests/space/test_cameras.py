@@ -10,15 +10,8 @@ import torch
 from torch import Tensor
 
 from ovs3d.errors import PosesError
-from ovs3d.space.cameras import (
-    CAMERA_MODELS,
-    Cameras,
-    _undistort,
-    from_colmap_camera,
-    load_cameras,
-    pixel_centres,
-    save_cameras,
-)
+from ovs3d.space.cameras import Cameras, load_cameras, pixel_centres, save_cameras
+from ovs3d.space.distortion import CAMERA_MODELS, from_colmap_camera, undistort
 from tests.damage import flip_bit
 from tests.synthetic import SyntheticScene
 
@@ -119,7 +112,7 @@ def test_undistortion_is_exact_to_a_millionth_of_a_pixel() -> None:
 def undistorted(cameras: Cameras, xy: Tensor) -> Tensor:
     """Return the points of the plane z = 1 in float64, before `rays` rounds them."""
     focal, centre = cameras.intrinsics[0, :2], cameras.intrinsics[0, 2:]
-    return _undistort((xy.double() - centre) / focal, cameras.distortion[0])
+    return undistort((xy.double() - centre) / focal, cameras.distortion[0])
 
 
 def test_depths_and_rays_of_the_synthetic_scene_agree(scene: SyntheticScene) -> None:
