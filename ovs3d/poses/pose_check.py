@@ -116,7 +116,7 @@ def judge(
     given = agreement(rays, poses)
     facts = (len(matches), given.share(CLOSE), given.typical)
     wrong = _outstanding(rays, poses, given.angles)
-    kept = ~np.isin(rays.views, wrong).any(axis=1)
+    kept = np.flatnonzero(~np.isin(rays.views, wrong).any(axis=1))
     rest = agreement(rays.only(kept), poses)
     few = rest.share(_ROUGH) < _FEW and rest.typical > _NOISY
     if few or len(wrong) > len(poses) / 2 or _cost(rest) == np.inf:
@@ -192,9 +192,7 @@ def _other_focal(
         scale = nearest
     found = measure(matches, scale, centre)
     # Noise in poses can look like a focal length that is a little off.
-    if 1 / _OTHER_FOCAL < scale < _OTHER_FOCAL:
-        return None
-    if not _fits(found, given, DOUBT):
+    if 1 / _OTHER_FOCAL < scale < _OTHER_FOCAL or not _fits(found, given, DOUBT):
         return None
     what = "focal length and principal point" if centre else "focal length"
     words = f"{what} of photos {1 / scale:.3g} times as large"
@@ -204,18 +202,15 @@ def _other_focal(
 def _scaled(
     cameras: Sequence[pycolmap.Camera], scale: float, centre: bool
 ) -> list[pycolmap.Camera]:
-    """Scale focal lengths, and principal points if `centre`; each camera object once."""
-    done: dict[int, pycolmap.Camera] = {}
-    for camera in cameras:
-        if camera.camera_id not in done:
-            other = copy(camera)
-            params = np.array(camera.params)
-            params[camera.focal_length_idxs()] *= scale
-            if centre:
-                params[camera.principal_point_idxs()] *= scale
-            other.params = params.tolist()
-            done[camera.camera_id] = other
-    return [done[camera.camera_id] for camera in cameras]
+    """Return cameras with focal lengths, and if `centre` principal points, times `scale`."""
+    result = [copy(camera) for camera in cameras]
+    for camera in result:
+        params = np.array(camera.params)
+        params[camera.focal_length_idxs()] *= scale
+        if centre:
+            params[camera.principal_point_idxs()] *= scale
+        camera.params = params.tolist()
+    return result
 
 
 def _outstanding(rays: Rays, poses: Array, angles: Array) -> tuple[int, ...]:

@@ -15,7 +15,6 @@ from ovs3d.space.normalise import Array
 # The picture is magnified at most so much, in these steps, until it has no blank border.
 _MAX_ZOOM = 4.0
 _ZOOM_STEPS = 61
-_BAND_ROWS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +29,20 @@ class Undistortion:
     lens: pycolmap.Camera
     pinhole: tuple[float, float, float, float]
 
-    def redraw(self, photo: Image.Image) -> Image.Image:
-        """Redraw a photo, bilinearly; a mask (mode L) by its nearest pixels."""
+    def redraw(self, photo: Image.Image, band: int = 64) -> Image.Image:
+        """Redraw a photo, bilinearly; a mask (mode L) by its nearest pixels.
+
+        Args:
+            photo: as taken, RGB or L.
+            band: rows that are drawn at once; changes nothing but the memory it takes, which is
+                many times that of the pixels.
+        """
         width, height = photo.size
         stored = np.atleast_3d(np.asarray(photo))
         pixels = torch.from_numpy(stored.astype(np.float64)).permute(2, 0, 1)[None]
         result = np.empty_like(stored)
-        # In bands of rows: the way there takes many times the memory of the pixels.
-        for top in range(0, height, _BAND_ROWS):
-            rows = np.arange(top, min(top + _BAND_ROWS, height))
+        for top in range(0, height, band):
+            rows = np.arange(top, min(top + band, height))
             x, y = np.meshgrid(np.arange(width) + 0.5, rows + 0.5)
             source = self._source(np.stack([x.ravel(), y.ravel()], axis=1))
             grid = torch.from_numpy(source / [width, height] * 2 - 1)

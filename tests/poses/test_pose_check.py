@@ -45,7 +45,7 @@ def camera(focal: float = FOCAL, middle: float = 1.0) -> pycolmap.Camera:
     )
 
 
-def make_matches(poses: Array, stray: float = 0.05) -> Matches:
+def make_matches(poses: Array, stray: float) -> Matches:
     """Match what neighbours see of a cloud: half a pixel of noise, some matches that are none."""
     random = np.random.default_rng(0)
     points = random.uniform(-1.3, 1.3, (400, 3))
@@ -68,11 +68,12 @@ def make_matches(poses: Array, stray: float = 0.05) -> Matches:
     return Matches(views.astype(np.int64), first, second)
 
 
-def ask(truth: Array, given: Array, lens: pycolmap.Camera | None = None) -> Verdict:
-    cameras = [lens or camera()] * len(truth)
-    names = NAMES[: len(truth)]
+def ask(
+    truth: Array, given: Array, lens: pycolmap.Camera | None = None, stray: float = 0.05
+) -> Verdict:
+    cameras, names = [lens or camera()] * len(truth), NAMES[: len(truth)]
     convention = CONVENTIONS["transforms.json"]
-    return judge(make_matches(truth), cameras, given, names, convention)
+    return judge(make_matches(truth, stray), cameras, given, names, convention)
 
 
 def noisy(poses: Array, degrees: float, far: float, seed: int) -> Array:
@@ -106,12 +107,9 @@ def test_few_photos_pass(count: int) -> None:
 def test_right_poses_pass_where_half_of_the_matches_are_stray(seed: int) -> None:
     """As where a texture repeats itself."""
     truth = walk(True)
-    given = noisy(truth, 0.2, 0.005, seed)
-    names, convention = NAMES, CONVENTIONS["transforms.json"]
-    verdict = judge(make_matches(truth, 0.5), [camera()] * COUNT, given, names, convention)
+    verdict = ask(truth, noisy(truth, 0.2, 0.005, seed), stray=0.5)
     assert (verdict.kind, verdict.wrong) == ("right", ())
-    inverted = read(*inverse(*as_file(truth)))
-    verdict = judge(make_matches(truth, 0.5), [camera()] * COUNT, inverted, names, convention)
+    verdict = ask(truth, read(*inverse(*as_file(truth))), stray=0.5)
     assert (verdict.kind, verdict.words) == ("misread", "world-to-camera, OpenGL axes")
 
 
