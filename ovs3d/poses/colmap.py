@@ -41,10 +41,7 @@ def run_colmap(
     """
     matched = match_photos(photos, None, params, seed, scratch, device)
     options = pycolmap.IncrementalPipelineOptions(
-        num_threads=1,
-        random_seed=seed,
-        min_model_size=_MIN_MODEL,
-        ba_refine_principal_point=False,
+        num_threads=1, random_seed=seed, min_model_size=_MIN_MODEL, ba_refine_principal_point=False
     )
     models_folder = scratch / "models"
     models_folder.mkdir()

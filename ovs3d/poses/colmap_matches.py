@@ -27,7 +27,7 @@ from ovs3d.progress import progress
 _VERIFY_CALLS = 20
 # Photos whose descriptors stay on the device.
 _PHOTOS_AT_HAND = 32
-# By Pillow's names, which tell two-image JPEGs of phones apart.
+# What COLMAP reads, by Pillow's names, which tell two-image JPEGs of phones (MPO) apart.
 _READABLE = ("JPEG", "MPO", "PNG")
 
 
@@ -48,7 +48,7 @@ class Matched:
     database: Path
 
     def matches(self) -> Matches:
-        """Return the matches that two photos alone allow, whatever the poses say."""
+        """Return the matches that pairs of photos verify by themselves, whatever poses say."""
         views, first, second = [], [], []
         with pycolmap.Database.open(self.database) as tables:
             points = [
@@ -95,11 +95,10 @@ def match_photos(
     images, database = scratch / "images", scratch / "database.db"
     with quiet():
         names = _prepare_photos(photos, images)
-        cameras = (
-            known_cameras(photos, given)
-            if given
-            else _guess_cameras(photos, names, params.camera_model, images)
-        )
+        if given is None:
+            cameras = _guess_cameras(photos, names, params.camera_model, images)
+        else:
+            cameras = known_cameras(photos, given)
         with pycolmap.Database.open(database) as tables:
             for camera in {camera.camera_id: camera for camera in cameras}.values():
                 tables.write_camera(camera, use_camera_id=True)
@@ -112,7 +111,7 @@ def match_photos(
 
 
 def known_cameras(photos: Photos, given: pycolmap.Reconstruction) -> list[pycolmap.Camera]:
-    """Return for each photo the camera that a model gives it; the id of that of view v is v + 1."""
+    """Return the cameras that a model has for photos, one for each; that of view v has id v + 1."""
     originals = {image.name: image.camera for image in given.images.values()}
     return [
         pycolmap.Camera(

@@ -13,14 +13,13 @@ Views = NDArray[np.int64]
 
 # The share of matches with the largest parallax, which tell ahead from behind best.
 _TELLING = 0.5
-
-
-# Most matches may be stray where a texture repeats itself, or two sides of a thing look alike.
+# Most matches may be stray where a texture repeats itself, or two sides of a thing look alike: the
+# angle below which this share of them lies is that of good ones.
 _TYPICAL = 0.3
 
 
 def typical(angles: Array) -> float:
-    """Return an angle that tells of the good ones among many, infinite if there are none."""
+    """Return by how much the good ones among matches miss, infinite if there are none."""
     return float(np.quantile(angles, _TYPICAL)) if len(angles) else np.inf
 
 
@@ -86,8 +85,8 @@ class Agreement:
     Attributes:
         angles: `[N]` degrees by which either ray misses the plane through the other and both
             cameras' centres.
-        ahead: share of the telling matches whose point lies ahead of both cameras.
-        behind: share of them whose point lies behind both.
+        ahead: share of the matches with much parallax whose point lies ahead of both cameras.
+        behind: share of these whose point lies behind both.
     """
 
     angles: Array

@@ -21,7 +21,7 @@ from ovs3d.poses.pose_readings import CONVENTIONS
 MIN_POINTS = 32
 """Fewer sparse points than this say nothing about where the scene is."""
 MOST_PROJECTED = 4000
-"""Of the points that came with poses; more tell no more of near and far."""
+"""So many of the points that came with poses are kept; more tell no more of near and far."""
 
 # Of a model that has its points already, so many photos are matched only to check its poses: a
 # minute's work. They come in runs, because neighbours show the same.

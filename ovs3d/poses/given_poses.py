@@ -101,9 +101,9 @@ def fit_to_photos(given: GivenPoses) -> dict[Path, Undistortion | None]:
     """Bring the cameras of poses to their photos, which may be smaller than those posed, in place.
 
     Returns:
-        The photos that have to be written anew, as they are stored, whatever their EXIF says: those
-        that it turns although their poses mean the stored pixels, and those of a lens that cannot
-        be expressed, with the way to redraw them by the pinhole camera that takes its place.
+        The photos that have to be written anew: as they are stored, those that EXIF turns although
+        their poses mean the stored pixels (None); by the pinhole camera that takes the place of
+        their lens, those whose lens the project's cameras cannot express (the way to redraw them).
 
     Raises:
         PosesError: a photo is of another shape than its camera, or a camera cannot be used.
@@ -194,14 +194,8 @@ def name_some(names: Sequence[str]) -> str:
 
 
 def _match_one_to_one(posed: set[str], photos: set[str], folder: Path) -> None:
-    problems = [
-        f"{what}: {name_some(sorted(names))}"
-        for what, names in (
-            ("poses without a photo", posed - photos),
-            ("photos without a pose", photos - posed),
-        )
-        if names
-    ]
+    lost = {"poses without a photo": posed - photos, "photos without a pose": photos - posed}
+    problems = [f"{what}: {name_some(sorted(names))}" for what, names in lost.items() if names]
     if problems:
         raise PosesError(
             f"{folder}: poses and photos do not match one to one; {'; '.join(problems)}"

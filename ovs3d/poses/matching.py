@@ -7,7 +7,8 @@ time; its exact one is ten times as slow as a matrix product.
 import torch
 from torch import Tensor
 
-# COLMAP's defaults: largest angle between two that match, and of it to that with the second best.
+# COLMAP's defaults: largest angle (radians) between two that match, and its largest ratio to the
+# angle with the second best.
 _MAX_ANGLE = 0.7
 _MAX_RATIO = 0.8
 # Of a descriptor as COLMAP stores it.

@@ -21,24 +21,26 @@ from ovs3d.space.normalise import Array
 CLOSE = 0.5
 """Degrees to which a match agrees with poses."""
 
-# Of each pair, and of all for a first look at the many readings.
+# So many matches are asked: of each pair, and of all for a first look at the many readings.
 _MATCHES_PER_PAIR = 64
 _FIRST_LOOK = 800
-# Less says nothing: one pair agrees with many poses by chance.
+# Less says nothing, of a scene or of one photo: one pair agrees with many poses by chance.
 _MIN_PAIRS = 3
 _MIN_MATCHES = 60
 _MIN_PARTNERS = 2
 _MIN_OF_PHOTO = 40
-# A reading replaces the poses as they stand if it costs this much less, and agrees well.
+# A reading replaces the poses as they stand if it costs less than this share of what they cost, its
+# good matches miss by at most so many degrees, and at least this share of all is close.
 _BETTER = 0.4
-_PLAINER = 0.8
 _GOOD = 0.25
 _MOST = 0.5
-# Of the matches, which SIFT gets wrong or which show what repeats; no reading improves on them.
+# One reading is preferred to a plainer one if it costs less than this share of it.
+_PLAINER = 0.8
+# Share of matches that SIFT gets wrong or that show what repeats; no reading improves on them.
 _STRAY = 0.05
 # Degrees that no reading can improve on: rounding of SIFT points.
 _FLOOR = 0.03
-# Poses of which less agrees, this roughly, are none of these photos.
+# Poses are not of these photos if to so many degrees less than this share of matches agrees.
 _ROUGH = 1.0
 _FEW = 0.55
 # A photo stands out that misses by so many times the usual angle, and so many degrees; by more the
@@ -46,13 +48,16 @@ _FEW = 0.55
 _OUTSTANDING = 5.0
 _CHANCE = 4.0
 _NOTICEABLE = 0.15
+# Degrees by which good matches miss poses that are right but rough.
 _NOISY = 0.3
 
+# Times the given focal length: what is tried, and then about the best of it.
 _FOCAL_SCALES = np.geomspace(1 / 8, 8, 73)
 _FINE = np.geomspace(0.94, 1.06, 13)
-# Photos are made smaller by whole numbers.
+# Photos are made smaller by whole numbers: a scale this near (logarithm) to one of these is it.
 _RATIOS = (1 / 8, 1 / 4, 1 / 3, 1 / 2, 2.0, 3.0, 4.0, 8.0)
 _SAME_RATIO = 0.04
+# Less is no other focal length.
 _OTHER_FOCAL = 1.25
 
 Kind = Literal["unknown", "right", "misread", "some", "wrong"]
@@ -119,11 +124,10 @@ def judge(
     kept = np.flatnonzero(~np.isin(rays.views, wrong).any(axis=1))
     rest = agreement(rays.only(kept), poses)
     few = rest.share(_ROUGH) < _FEW and rest.typical > _NOISY
+    kind: Kind = "some" if wrong else "right"
     if few or len(wrong) > len(poses) / 2 or _cost(rest) == np.inf:
-        kind: Kind = "wrong"
-    else:
-        kind = "some" if wrong else "right"
-    as_given = Verdict(kind, *facts, poses, cameras, wrong=() if kind == "wrong" else wrong)
+        kind, wrong = "wrong", ()
+    as_given = Verdict(kind, *facts, poses, cameras, wrong=wrong)
     if _cost(given) <= _FLOOR * _STRAY:
         return as_given
     words, found = "", given

@@ -22,13 +22,7 @@ from ovs3d.poses.params import PosesParams
 from ovs3d.poses.upright import UPRIGHT_FILE, turn_to_upright
 from ovs3d.space.cameras import Cameras, save_cameras
 from ovs3d.space.distortion import from_colmap_camera
-from ovs3d.space.normalise import (
-    COLMAP_FOLDER,
-    TRANSFORM_FILE,
-    Array,
-    Similarity,
-    unit_scene,
-)
+from ovs3d.space.normalise import COLMAP_FOLDER, TRANSFORM_FILE, Array, Similarity, unit_scene
 
 CAMERAS_FILE = "cameras.json"
 OVERVIEW_FILE = "overview.png"
@@ -86,8 +80,9 @@ def reconstruct_poses(
     they come without sparse points these are triangulated.
 
     The folder gets `cameras.json` (unit scene), `sfm/` (the model in COLMAP's own frame and
-    binary format), `sfm/transform.json` (from COLMAP's frame to the unit scene) and `overview.png`
-    (cameras and points from above). It appears at once and complete, or not at all.
+    binary format), `sfm/transform.json` (from COLMAP's frame to the unit scene), `upright.json`
+    (how photos stand) and `overview.png` (cameras and points from above). It appears at once and
+    complete, or not at all.
 
     Args:
         photos: the scene's photos.

@@ -12,7 +12,7 @@ from torch.nn.functional import grid_sample
 from ovs3d.errors import PosesError
 from ovs3d.space.normalise import Array
 
-# The picture is magnified at most so much, in these steps, until it has no blank border.
+# The picture is magnified until it has no blank border, by so much at most, in so many steps.
 _MAX_ZOOM = 4.0
 _ZOOM_STEPS = 61
 
@@ -58,15 +58,13 @@ class Undistortion:
 
     def move(self, xy: Array) -> Array:
         """Map points `[N, 2]` of the photo as taken to the photo redrawn."""
-        focal, centre = np.array(self.pinhole[:2]), np.array(self.pinhole[2:])
-        plane: Array = self.lens.cam_from_img(xy)
-        moved: Array = plane * focal + centre
+        moved: Array = self.lens.cam_from_img(xy) * self.pinhole[:2] + self.pinhole[2:]
         return moved
 
     def _source(self, xy: Array) -> Array:
         """Map points `[N, 2]` of the photo redrawn to the photo as taken."""
-        focal, centre = np.array(self.pinhole[:2]), np.array(self.pinhole[2:])
-        rays = np.concatenate([(xy - centre) / focal, np.ones((len(xy), 1))], axis=1)
+        plane = (xy - self.pinhole[2:]) / self.pinhole[:2]
+        rays = np.concatenate([plane, np.ones((len(xy), 1))], axis=1)
         found: Array = self.lens.img_from_cam(rays)
         return found
 
@@ -101,6 +99,7 @@ def undistort(camera: pycolmap.Camera, where: str) -> Undistortion:
 
 
 def _border(width: int, height: int) -> Array:
+    """Return points `[N, 2]` on the four sides of a photo."""
     steps = np.linspace(0, 1, 65)
     sides = [(steps, 0 * steps), (steps, 0 * steps + 1), (0 * steps, steps), (0 * steps + 1, steps)]
     return np.concatenate([np.stack([x * width, y * height], axis=1) for x, y in sides])

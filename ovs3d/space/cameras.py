@@ -31,6 +31,7 @@ from torch import Tensor
 from ovs3d.errors import PosesError
 from ovs3d.files import write_json
 from ovs3d.space.distortion import distort, undistort
+from ovs3d.space.normalise import Bounds
 
 _FORMAT = "ovs3d-cameras-2"
 
@@ -97,6 +98,16 @@ class Cameras:
             world_from_camera=self.world_from_camera[rows],
         )
 
+    def within(self, bounds: Bounds) -> "Cameras":
+        """Return the cameras with other near, far and box of the points."""
+        return replace(
+            self,
+            near=bounds.near,
+            far=bounds.far,
+            points_min=torch.from_numpy(bounds.points_min),
+            points_max=torch.from_numpy(bounds.points_max),
+        )
+
     def rays(self, view: int, xy: Tensor) -> tuple[Tensor, Tensor]:
         """Return the world rays through points of a photo.
 
@@ -108,8 +119,7 @@ class Cameras:
             Origins `[N, 3]` and directions `[N, 3]` (camera-z 1, not normalised), float32, on the
             device of `xy`.
         """
-        row = self.row_of(view)
-        focal, centre, distortion, pose = self._row(row, xy.device)
+        focal, centre, distortion, pose = self._camera(view, xy.device)
         plane = undistort((xy.to(torch.float64) - centre) / focal, distortion)
         camera = torch.cat([plane, torch.ones_like(plane[:, :1])], dim=1)
         directions = (camera @ pose[:, :3].T).to(torch.float32)
@@ -127,14 +137,15 @@ class Cameras:
             Photo coordinates `[N, 2]` and depth `[N]`, in the dtype of `points`, on their device;
             the coordinates mean nothing where the depth is not positive.
         """
-        row = self.row_of(view)
-        focal, centre, distortion, pose = self._row(row, points.device)
+        focal, centre, distortion, pose = self._camera(view, points.device)
         camera = (points.to(torch.float64) - pose[:, 3]) @ pose[:, :3]
         depth = camera[:, 2]
         xy = distort(camera[:, :2] / depth[:, None], distortion) * focal + centre
         return xy.to(points.dtype), depth.to(points.dtype)
 
-    def _row(self, row: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _camera(self, view: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return a view's focal lengths `[2]`, centre `[2]`, distortion `[4]`, pose `[3, 4]`."""
+        row = self.row_of(view)
         intrinsics = self.intrinsics[row].to(device)
         return (
             intrinsics[:2],
