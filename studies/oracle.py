@@ -13,7 +13,8 @@ from torch.nn.functional import normalize, one_hot, pad
 from ovs3d.distill.inputs import DistillInputs
 from ovs3d.evaluation.segment import shrink_labels
 from ovs3d.photos.dataset import open_photos
-from ovs3d.poses.given_poses import FOLDER, Lens, build_model, proper_pose
+from ovs3d.poses.colmap_model import Lens, build_model
+from ovs3d.poses.given_poses import FOLDER, proper_pose
 from studies.case import Case
 from studies.products import changed_scene, digests, key_of
 from studies.scenes import Scene

@@ -86,7 +86,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ),
     ("the DINO model", "ovs3d/features/dino.py", with_code, {"dino_features", "dino.zarr"}),
     ("decoding of photos", "ovs3d/photos/dataset.py", with_code, SEES | EXTRACTS),
-    ("a camera model", "ovs3d/space/cameras.py", replace("k1", "k_1"), SEES),
+    ("a camera model", "ovs3d/space/distortion.py", replace("k1", "k_1"), SEES),
     ("the renderer", "ovs3d/field/render.py", with_code, RENDERS),
     ("a score", "ovs3d/evaluation/metrics.py", with_code, {"evaluate", "report"}),
     ("the table of scenes", "ovs3d/evaluation/summary.py", with_code, {"summarize"}),

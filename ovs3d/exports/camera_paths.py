@@ -11,8 +11,10 @@ import torch
 
 from ovs3d.errors import PosesError
 from ovs3d.exports.coordinates import Frame, inverse
-from ovs3d.poses.given_poses import proper_pose, read_model
-from ovs3d.space.cameras import Cameras, from_colmap_camera
+from ovs3d.poses.colmap_model import read_model
+from ovs3d.poses.given_poses import proper_pose
+from ovs3d.space.cameras import Cameras
+from ovs3d.space.distortion import from_colmap_camera
 from ovs3d.space.normalise import Array, focus
 
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0])

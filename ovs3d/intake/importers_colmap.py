@@ -10,7 +10,8 @@ import pycolmap
 from ovs3d.errors import PosesError
 from ovs3d.intake.photo_files import register_heic
 from ovs3d.intake.photo_finder import find_photos, photos_beside
-from ovs3d.poses.given_poses import GivenPoses, name_some, read_model, rebuild
+from ovs3d.poses.colmap_model import read_model, rebuild
+from ovs3d.poses.given_poses import GivenPoses, name_some
 
 _PLACES = (
     *("sparse", "colmap/sparse", "colmap", "sparse_txt", "colmap_text", "text", "model", "sfm"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from ovs3d.errors import PosesError, SceneError
 from ovs3d.photos.dataset import upright_size
-from ovs3d.poses.given_poses import Lens
+from ovs3d.poses.colmap_model import Lens
 
 _FISHEYE = "OPENCV_FISHEYE"
 _MODELS = (

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ovs3d.errors import PosesError, one_line
-from ovs3d.poses.given_poses import GivenPoses, Lens, build_model, proper_pose
+from ovs3d.poses.colmap_model import Lens, build_model
+from ovs3d.poses.given_poses import GivenPoses, proper_pose
 from ovs3d.space.normalise import Array
 
 FILE = "poses_bounds.npy"

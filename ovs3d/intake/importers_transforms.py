@@ -20,8 +20,8 @@ from ovs3d.errors import PosesError, one_line
 from ovs3d.intake.importers_lens import read_lens
 from ovs3d.intake.photo_files import register_heic
 from ovs3d.intake.photo_finder import find_photos, photos_beside
-from ovs3d.poses.colmap import quiet
-from ovs3d.poses.given_poses import GivenPoses, build_model, name_some, proper_pose
+from ovs3d.poses.colmap_model import build_model, quiet
+from ovs3d.poses.given_poses import GivenPoses, name_some, proper_pose
 
 FILE = "transforms.json"
 PARTS = ("transforms_train.json", "transforms_val.json", "transforms_test.json")

@@ -15,7 +15,8 @@ from ovs3d.photos.dataset import Photos, has_alpha, open_photos
 from ovs3d.photos.labels import Label, label_names, labels_of_option, read_labels, write_labels
 from ovs3d.photos.masks import read_masks
 from ovs3d.photos.views import split_views
-from ovs3d.poses.given_poses import FOLDER, GivenPoses, enlarge, name_some, write_format
+from ovs3d.poses.colmap_model import enlarge
+from ovs3d.poses.given_poses import FOLDER, GivenPoses, name_some, write_format
 
 FRAMES = 60
 """Taken of a video if nothing is said."""

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pycolmap
 
-# Of the processor, so that a busy machine refuses nothing.
+# What a reading may take, at least and for each byte of the files: time of the processor, so that
+# a busy machine refuses nothing, and memory.
 _SECONDS, _SECONDS_PER_BYTE = 1, 1e-7
 _BYTES, _BYTES_PER_BYTE = 1 << 28, 50
-# Least size of what the first number of a file counts.
+# A file begins with a number of records; each has at least so many bytes.
 _RECORDS = {"cameras.bin": 48, "images.bin": 73, "points3D.bin": 51}
+# What comes before the parameters of a camera: id, model, width, height.
 _CAMERA = struct.Struct("<IiQQ")
 
 

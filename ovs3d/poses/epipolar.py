@@ -13,14 +13,13 @@ Views = NDArray[np.int64]
 
 # The share of matches with the largest parallax, which tell ahead from behind best.
 _TELLING = 0.5
-
-
-# Most matches may be stray where a texture repeats itself, or two sides of a thing look alike.
+# Most matches may be stray where a texture repeats itself, or two sides of a thing look alike: the
+# angle below which this share of them lies is that of good ones.
 _TYPICAL = 0.3
 
 
 def typical(angles: Array) -> float:
-    """Return an angle that tells of the good ones among many, infinite if there are none."""
+    """Return by how much the good ones among matches miss, infinite if there are none."""
     return float(np.quantile(angles, _TYPICAL)) if len(angles) else np.inf
 
 
@@ -45,6 +44,13 @@ class Matches:
         """Return some of the matches, by a mask, by indices or by a slice."""
         return Matches(self.views[chosen], self.first[chosen], self.second[chosen])
 
+    def thinned(self, most: int) -> "Matches":
+        """Return at most so many matches of each pair, taken evenly, one pair after the other."""
+        _, pair, sizes = np.unique(self.views, axis=0, return_inverse=True, return_counts=True)
+        pairs = np.split(np.argsort(pair, kind="stable"), np.cumsum(sizes)[:-1])
+        chosen = [matches[:: max(1, -(-len(matches) // most))] for matches in pairs]
+        return self.only(np.concatenate(chosen))
+
     def rays(self, cameras: Sequence[pycolmap.Camera]) -> "Rays":
         """Return the rays through both points, given the camera of each photo."""
         sides = []
@@ -67,6 +73,10 @@ class Rays:
     first: Array
     second: Array
 
+    def only(self, chosen: NDArray[np.generic] | slice) -> "Rays":
+        """Return some of the rays, by a mask, by indices or by a slice."""
+        return Rays(self.views[chosen], self.first[chosen], self.second[chosen])
+
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
@@ -75,8 +85,8 @@ class Agreement:
     Attributes:
         angles: `[N]` degrees by which either ray misses the plane through the other and both
             cameras' centres.
-        ahead: share of the telling matches whose point lies ahead of both cameras.
-        behind: share of them whose point lies behind both.
+        ahead: share of the matches with much parallax whose point lies ahead of both cameras.
+        behind: share of these whose point lies behind both.
     """
 
     angles: Array

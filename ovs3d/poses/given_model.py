@@ -10,25 +10,18 @@ import torch
 
 from ovs3d.errors import PosesError
 from ovs3d.photos.dataset import Photos
-from ovs3d.poses.colmap import Matched, match_photos, triangulate_points
-from ovs3d.poses.given_poses import (
-    COLMAP,
-    Lens,
-    build_model,
-    name_some,
-    read_format,
-    read_given,
-    with_projections,
-)
+from ovs3d.poses.colmap import triangulate_points
+from ovs3d.poses.colmap_matches import Matched, match_photos
+from ovs3d.poses.colmap_model import Lens, build_model, with_projections, world_from_camera
+from ovs3d.poses.given_poses import COLMAP, name_some, read_format, read_given
 from ovs3d.poses.params import PosesParams
 from ovs3d.poses.pose_check import CLOSE, Verdict, judge
 from ovs3d.poses.pose_readings import CONVENTIONS
-from ovs3d.space.normalise import Array
 
 MIN_POINTS = 32
 """Fewer sparse points than this say nothing about where the scene is."""
 MOST_PROJECTED = 4000
-"""Of the points that came with poses; more tell no more of near and far."""
+"""So many of the points that came with poses are kept; more tell no more of near and far."""
 
 # Of a model that has its points already, so many photos are matched only to check its poses: a
 # minute's work. They come in runs, because neighbours show the same.
@@ -84,7 +77,8 @@ def find_given_model(
         _refuse_wrong(verdict, photos, folder)
         warnings = _warnings(verdict, folder)
         if verdict.kind == "misread":
-            model, has_points = _put_right(verdict, photos), False
+            lenses = [Lens.of(camera) for camera in verdict.cameras]
+            model, has_points = build_model(photos.names, lenses, verdict.poses), False
         if not has_points:
             model = _find_points(matched, model, seed)
     return GivenModel(model, _agreement(verdict), warnings)
@@ -129,18 +123,9 @@ def _ask_some(
 def _judge(matched: Matched, model: pycolmap.Reconstruction, folder: Path) -> Verdict:
     images = {image.name: image for image in model.images.values()}
     chosen = [images[name] for name in matched.photos.names]
-    poses: Array = np.stack([image.cam_from_world().inverse().matrix() for image in chosen])
-    cameras = [image.camera for image in chosen]
+    cameras, poses = [image.camera for image in chosen], world_from_camera(chosen)
     convention = CONVENTIONS.get(read_format(folder), CONVENTIONS[COLMAP])
     return judge(matched.matches(), cameras, poses, matched.photos.names, convention)
-
-
-def _put_right(verdict: Verdict, photos: Photos) -> pycolmap.Reconstruction:
-    lenses = [
-        Lens(camera.model_name, tuple(camera.params), camera.width, camera.height)
-        for camera in verdict.cameras
-    ]
-    return build_model(photos.names, lenses, list(verdict.poses))
 
 
 def _refuse_wrong(verdict: Verdict, photos: Photos, folder: Path) -> None:

@@ -5,31 +5,29 @@ stage poses reads the model back with `read_given` in place of running structure
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pycolmap
 
-from ovs3d.errors import PosesError, one_line
+from ovs3d.errors import PosesError
 from ovs3d.photos.dataset import Photos, is_upright, same_shape, stored_size, upright_size
-from ovs3d.poses.colmap import quiet
-from ovs3d.poses.colmap_trial import try_reading
+from ovs3d.poses.colmap_model import move_points, read_model, resize
 from ovs3d.poses.undistort import Undistortion, undistort
-from ovs3d.space.cameras import expressible, from_colmap_camera
+from ovs3d.space.distortion import expressible, from_colmap_camera
 from ovs3d.space.normalise import Array
 
 FOLDER = "poses"
 """Beside the photos, so that what depends on the photos depends on their poses too."""
-
 COLMAP = "COLMAP"
-"""The format whose conventions a model follows that nobody says more of."""
+"""The format of poses where none is noted beside them."""
 
 _FORMAT_FILE = "format.txt"
-
-# Rounding of exported matrices; anything above is no rotation.
+# Entries of a matrix that is rounded miss those of a rotation by less.
 _ROTATION_ERROR = 1e-3
+# So many names of many are in a message.
 _NAMED = 6
 
 
@@ -60,45 +58,6 @@ class GivenPoses:
     val: frozenset[Path] = frozenset()
     test: frozenset[Path] = frozenset()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Lens:
-    """A camera by COLMAP's names: its model, its parameters, and its photo's size in pixels."""
-
-    model: str
-    params: tuple[float, ...]
-    width: int
-    height: int
-
-
-def build_model(
-    names: Sequence[str], lenses: Sequence[Lens], world_from_camera: Sequence[Array]
-) -> pycolmap.Reconstruction:
-    """Build a COLMAP model without points.
-
-    Args:
-        names: of the images.
-        lenses: of the images; equal ones become one camera.
-        world_from_camera: of the images, each `[3, 4]` with a proper rotation, OpenCV axes.
-    """
-    model = pycolmap.Reconstruction()
-    ids = {lens: index for index, lens in enumerate(dict.fromkeys(lenses), start=1)}
-    for lens, camera_id in ids.items():
-        camera = pycolmap.Camera(
-            model=lens.model,
-            params=lens.params,
-            width=lens.width,
-            height=lens.height,
-            camera_id=camera_id,
-        )
-        model.add_camera_with_trivial_rig(camera)
-    posed = zip(names, lenses, world_from_camera, strict=True)
-    for image_id, (name, lens, pose) in enumerate(posed, start=1):
-        image = pycolmap.Image(name=name, camera_id=ids[lens], image_id=image_id)
-        world = pycolmap.Rigid3d(pycolmap.Rotation3d(pose[:, :3]), pose[:, 3])
-        model.add_image_with_trivial_frame(image, world.inverse())
-    return model
 
 
 def proper_pose(matrix: object, where: str) -> Array:
@@ -142,9 +101,9 @@ def fit_to_photos(given: GivenPoses) -> dict[Path, Undistortion | None]:
     """Bring the cameras of poses to their photos, which may be smaller than those posed, in place.
 
     Returns:
-        The photos that have to be written anew, as they are stored, whatever their EXIF says: those
-        that it turns although their poses mean the stored pixels, and those of a lens that cannot
-        be expressed, with the way to redraw them by the pinhole camera that takes its place.
+        The photos that have to be written anew: as they are stored, those that EXIF turns although
+        their poses mean the stored pixels (None); by the pinhole camera that takes the place of
+        their lens, those whose lens the project's cameras cannot express (the way to redraw them).
 
     Raises:
         PosesError: a photo is of another shape than its camera, or a camera cannot be used.
@@ -175,41 +134,13 @@ def fit_to_photos(given: GivenPoses) -> dict[Path, Undistortion | None]:
                     f"{photo}: {size[0]} x {size[1]} pixels, but its camera in {given.origin} has "
                     f"{posed[0]} x {posed[1]}"
                 )
-        _resize(given.model, camera, sizes[0])
+        resize(given.model, camera, sizes[0])
         if not expressible(camera.model_name, camera.params):
             change = undistort(camera, where)
-            _move_points(given.model, camera, change.move)
+            move_points(given.model, camera, change.move)
             rewrite |= dict.fromkeys(photos, change)
         _check_lens(camera, where)
     return rewrite
-
-
-def read_model(folder: Path) -> pycolmap.Reconstruction:
-    """Read a COLMAP model, binary or text.
-
-    Raises:
-        PosesError: it is none, or damaged.
-    """
-    problem = try_reading(folder) if (folder / "images.bin").is_file() else None
-    if problem:
-        raise PosesError(f"{folder}: cannot be read as a COLMAP model ({one_line(problem)})")
-    try:
-        with quiet():
-            model = pycolmap.Reconstruction(folder)
-    # COLMAP's own checks and its file readers raise several types.
-    except Exception as error:
-        reason = one_line(error)
-        raise PosesError(f"{folder}: cannot be read as a COLMAP model ({reason})") from None
-    try:
-        _ = [image.name for image in model.images.values()]
-    except UnicodeDecodeError:
-        raise PosesError(f"{folder}: the name of an image is no UTF-8 text") from None
-    for image_id in model.reg_image_ids():
-        image = model.image(image_id)
-        pose = image.cam_from_world()
-        if not np.isfinite(pose.matrix()).all() or not np.linalg.norm(pose.rotation.quat) > 0.5:
-            raise PosesError(f"{folder}: image {image.name}: the pose cannot be inverted")
-    return model
 
 
 def read_given(folder: Path, photos: Photos) -> pycolmap.Reconstruction:
@@ -226,10 +157,9 @@ def read_given(folder: Path, photos: Photos) -> pycolmap.Reconstruction:
         PosesError: photos and poses do not match one to one, or the model cannot be used.
     """
     model = read_model(folder)
-    images = {image_id: model.image(image_id) for image_id in model.reg_image_ids()}
-    named = {image.name for image in images.values()}
-    _match_one_to_one(named, set(photos.names), folder)
-    for image in images.values():
+    images = [model.image(image_id) for image_id in model.reg_image_ids()]
+    _match_one_to_one({image.name for image in images}, set(photos.names), folder)
+    for image in images:
         _check_lens(image.camera, f"{folder}: image {image.name}")
         size = (image.camera.width, image.camera.height)
         if size != (photos.width, photos.height):
@@ -251,44 +181,6 @@ def read_format(folder: Path) -> str:
     return file.read_text().strip() if file.is_file() else COLMAP
 
 
-def rebuild(images: Sequence[pycolmap.Image]) -> pycolmap.Reconstruction:
-    """Build a model of some images of another, without rigs and points."""
-    cameras = [image.camera for image in images]
-    return build_model(
-        [image.name for image in images],
-        [Lens(c.model_name, tuple(c.params), c.width, c.height) for c in cameras],
-        [image.cam_from_world().inverse().matrix() for image in images],
-    )
-
-
-def with_projections(model: pycolmap.Reconstruction, most: int) -> pycolmap.Reconstruction:
-    """Return a model whose points are seen by every photo that they lie before, hidden or not.
-
-    Args:
-        model: its tracks are left out.
-        most: of its points, taken evenly.
-    """
-    images = [image for image in model.images.values() if image.has_pose]
-    result = rebuild(images)
-    ids = sorted(model.point3D_ids())
-    ids = ids[:: max(1, -(-len(ids) // most))]
-    points = np.array([model.point3D(point_id).xyz for point_id in ids])
-    tracks = [pycolmap.Track() for _ in ids]
-    for image_id, image in enumerate(images, start=1):
-        camera, seen = image.camera, image.cam_from_world() * points
-        ahead = np.flatnonzero(seen[:, 2] > 0)
-        xy = camera.img_from_cam(seen[ahead])
-        inside = ((xy >= 0) & (xy <= (camera.width, camera.height))).all(axis=1)
-        result.image(image_id).points2D = [pycolmap.Point2D(point) for point in xy[inside]]
-        for place, index in enumerate(ahead[inside].tolist()):
-            tracks[index].add_element(image_id, place)
-    for point_id, xyz, track in zip(ids, points, tracks, strict=True):
-        if track.length():
-            result.add_point3D(xyz, track, model.point3D(point_id).color)
-    result.update_point_3d_errors()
-    return result
-
-
 def natural(text: str) -> list[tuple[int, str]]:
     """Return a key that sorts numbers in names by their value."""
     parts: list[str] = re.findall(r"\d+|\D+", text)
@@ -301,44 +193,9 @@ def name_some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _resize(model: pycolmap.Reconstruction, camera: pycolmap.Camera, size: tuple[int, int]) -> None:
-    scale = np.array(size) / (camera.width, camera.height)
-    if (scale != 1).any():
-        camera.rescale(*size)
-        _move_points(model, camera, lambda xy: xy * scale)
-
-
-def enlarge(model: pycolmap.Reconstruction, side: int) -> None:
-    """Let cameras see photos that were put into the middle of a square of this side."""
-    for camera in model.cameras.values():
-        shift = np.array([(side - camera.width) // 2, (side - camera.height) // 2])
-        camera.width = camera.height = side
-        camera.principal_point_x += shift[0]
-        camera.principal_point_y += shift[1]
-        _move_points(model, camera, lambda xy, shift=shift: xy + shift)  # type: ignore[misc]
-
-
-def _move_points(
-    model: pycolmap.Reconstruction, camera: pycolmap.Camera, move: Callable[[Array], Array]
-) -> None:
-    """Move what the images of a camera have observed."""
-    for image in model.images.values():
-        if image.camera_id == camera.camera_id and image.num_points2D():
-            moved = move(np.array([point.xy for point in image.points2D]))
-            for point, xy in zip(image.points2D, moved, strict=True):
-                point.xy = xy
-    model.update_point_3d_errors()
-
-
 def _match_one_to_one(posed: set[str], photos: set[str], folder: Path) -> None:
-    problems = [
-        f"{what}: {name_some(sorted(names))}"
-        for what, names in (
-            ("poses without a photo", posed - photos),
-            ("photos without a pose", photos - posed),
-        )
-        if names
-    ]
+    lost = {"poses without a photo": posed - photos, "photos without a pose": photos - posed}
+    problems = [f"{what}: {name_some(sorted(names))}" for what, names in lost.items() if names]
     if problems:
         raise PosesError(
             f"{folder}: poses and photos do not match one to one; {'; '.join(problems)}"

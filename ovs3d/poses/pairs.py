@@ -17,8 +17,9 @@ SEQUENTIAL_OVERLAP = 10
 SIMILAR = 10
 """`auto` adds so many photos per photo that look most like it."""
 EXHAUSTIVE_UP_TO = 2 * (SEQUENTIAL_OVERLAP + SIMILAR)
-"""Photos up to which all pairs are no more than neighbours and similar ones."""
+"""Up to so many photos all pairs are no more than neighbours and similar ones would be."""
 
+# Size of the vocabulary.
 _WORDS = 1024
 # Digits of a similarity that do not depend on the order in which threads add.
 _DIGITS = 9

@@ -21,24 +21,26 @@ from ovs3d.space.normalise import Array
 CLOSE = 0.5
 """Degrees to which a match agrees with poses."""
 
-# Of each pair, and of all for a first look at the many readings.
+# So many matches are asked: of each pair, and of all for a first look at the many readings.
 _MATCHES_PER_PAIR = 64
 _FIRST_LOOK = 800
-# Less says nothing: one pair agrees with many poses by chance.
+# Less says nothing, of a scene or of one photo: one pair agrees with many poses by chance.
 _MIN_PAIRS = 3
 _MIN_MATCHES = 60
 _MIN_PARTNERS = 2
 _MIN_OF_PHOTO = 40
-# A reading replaces the poses as they stand if it costs this much less, and agrees well.
+# A reading replaces the poses as they stand if it costs less than this share of what they cost, its
+# good matches miss by at most so many degrees, and at least this share of all is close.
 _BETTER = 0.4
-_PLAINER = 0.8
 _GOOD = 0.25
 _MOST = 0.5
-# Of the matches, which SIFT gets wrong or which show what repeats; no reading improves on them.
+# One reading is preferred to a plainer one if it costs less than this share of it.
+_PLAINER = 0.8
+# Share of matches that SIFT gets wrong or that show what repeats; no reading improves on them.
 _STRAY = 0.05
 # Degrees that no reading can improve on: rounding of SIFT points.
 _FLOOR = 0.03
-# Poses of which less agrees, this roughly, are none of these photos.
+# Poses are not of these photos if to so many degrees less than this share of matches agrees.
 _ROUGH = 1.0
 _FEW = 0.55
 # A photo stands out that misses by so many times the usual angle, and so many degrees; by more the
@@ -46,13 +48,16 @@ _FEW = 0.55
 _OUTSTANDING = 5.0
 _CHANCE = 4.0
 _NOTICEABLE = 0.15
+# Degrees by which good matches miss poses that are right but rough.
 _NOISY = 0.3
 
+# Times the given focal length: what is tried, and then about the best of it.
 _FOCAL_SCALES = np.geomspace(1 / 8, 8, 73)
 _FINE = np.geomspace(0.94, 1.06, 13)
-# Photos are made smaller by whole numbers.
+# Photos are made smaller by whole numbers: a scale this near (logarithm) to one of these is it.
 _RATIOS = (1 / 8, 1 / 4, 1 / 3, 1 / 2, 2.0, 3.0, 4.0, 8.0)
 _SAME_RATIO = 0.04
+# Less is no other focal length.
 _OTHER_FOCAL = 1.25
 
 Kind = Literal["unknown", "right", "misread", "some", "wrong"]
@@ -107,7 +112,8 @@ def judge(
         names: of the photos.
         convention: of the format that the poses came in.
     """
-    matches = _thinned(matches, len(poses))
+    # So that no pair outvotes others.
+    matches = matches.thinned(_MATCHES_PER_PAIR)
     pairs = len(np.unique(matches.views, axis=0))
     if pairs < _MIN_PAIRS or len(matches) < _MIN_MATCHES:
         return Verdict("unknown", len(matches), 0.0, 0.0, poses, cameras)
@@ -115,14 +121,13 @@ def judge(
     given = agreement(rays, poses)
     facts = (len(matches), given.share(CLOSE), given.typical)
     wrong = _outstanding(rays, poses, given.angles)
-    kept = ~np.isin(rays.views, wrong).any(axis=1)
-    rest = agreement(Rays(rays.views[kept], rays.first[kept], rays.second[kept]), poses)
+    kept = np.flatnonzero(~np.isin(rays.views, wrong).any(axis=1))
+    rest = agreement(rays.only(kept), poses)
     few = rest.share(_ROUGH) < _FEW and rest.typical > _NOISY
+    kind: Kind = "some" if wrong else "right"
     if few or len(wrong) > len(poses) / 2 or _cost(rest) == np.inf:
-        kind: Kind = "wrong"
-    else:
-        kind = "some" if wrong else "right"
-    as_given = Verdict(kind, *facts, poses, cameras, wrong=() if kind == "wrong" else wrong)
+        kind, wrong = "wrong", ()
+    as_given = Verdict(kind, *facts, poses, cameras, wrong=wrong)
     if _cost(given) <= _FLOOR * _STRAY:
         return as_given
     words, found = "", given
@@ -138,18 +143,6 @@ def judge(
         return as_given
     kind = "some" if wrong else "misread"
     return Verdict(kind, *facts, poses, cameras, words, found.share(CLOSE), wrong)
-
-
-def _thinned(matches: Matches, count: int) -> Matches:
-    """Keep the same number of matches of each pair, evenly, so that no pair outvotes others."""
-    pair = matches.views[:, 0] * count + matches.views[:, 1]
-    order = np.argsort(pair, kind="stable")
-    _, starts, sizes = np.unique(pair[order], return_index=True, return_counts=True)
-    chosen = [
-        order[start + np.arange(0, size, max(1, -(-size // _MATCHES_PER_PAIR)))]
-        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)
-    ]
-    return matches.only(np.concatenate([*chosen, np.empty(0, np.int64)]))
 
 
 def _cost(found: Agreement) -> float:
@@ -168,8 +161,7 @@ def _other_reading(
     rays: Rays, given: Agreement, poses: Array, names: Sequence[str], convention: Convention
 ) -> tuple[Reading, Agreement] | None:
     """Find the other convention or order that agrees far better, if there is one."""
-    step = max(1, len(rays.views) // _FIRST_LOOK)
-    look = Rays(rays.views[::step], rays.first[::step], rays.second[::step])
+    look = rays.only(slice(None, None, max(1, len(rays.views) // _FIRST_LOOK)))
     best, least = None, np.inf
     for reading in (*conventions(poses, convention), *orders(poses, names)):
         found = agreement(look, reading.poses)
@@ -204,9 +196,7 @@ def _other_focal(
         scale = nearest
     found = measure(matches, scale, centre)
     # Noise in poses can look like a focal length that is a little off.
-    if 1 / _OTHER_FOCAL < scale < _OTHER_FOCAL:
-        return None
-    if not _fits(found, given, DOUBT):
+    if 1 / _OTHER_FOCAL < scale < _OTHER_FOCAL or not _fits(found, given, DOUBT):
         return None
     what = "focal length and principal point" if centre else "focal length"
     words = f"{what} of photos {1 / scale:.3g} times as large"
@@ -216,18 +206,15 @@ def _other_focal(
 def _scaled(
     cameras: Sequence[pycolmap.Camera], scale: float, centre: bool
 ) -> list[pycolmap.Camera]:
-    """Scale focal lengths, and principal points if `centre`; each camera object once."""
-    done: dict[int, pycolmap.Camera] = {}
-    for camera in cameras:
-        if camera.camera_id not in done:
-            other = copy(camera)
-            params = np.array(camera.params)
-            params[camera.focal_length_idxs()] *= scale
-            if centre:
-                params[camera.principal_point_idxs()] *= scale
-            other.params = params.tolist()
-            done[camera.camera_id] = other
-    return [done[camera.camera_id] for camera in cameras]
+    """Return cameras with focal lengths, and if `centre` principal points, times `scale`."""
+    result = [copy(camera) for camera in cameras]
+    for camera in result:
+        params = np.array(camera.params)
+        params[camera.focal_length_idxs()] *= scale
+        if centre:
+            params[camera.principal_point_idxs()] *= scale
+        camera.params = params.tolist()
+    return result
 
 
 def _outstanding(rays: Rays, poses: Array, angles: Array) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ OPENGL = np.diag([1.0, -1.0, -1.0])
 """x right, y up, z backwards: those of transforms.json."""
 LLFF = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]])
 """x down, y right, z backwards: those of poses_bounds.npy."""
+_KNOWN_AXES = {"OpenCV": OPENCV, "OpenGL": OPENGL, "LLFF": LLFF}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +52,12 @@ _TURNS = tuple(
 """The 24 ways to call a camera's axes that keep it right-handed."""
 _DIRECTIONS = (("right", "left"), ("down", "up"), ("forward", "backwards"))
 DOUBT = 4.0
-"""Of readings by a number, such as a focal length, to which noise can come near."""
+"""How many times as well as others a reading must fit that scales something by a number, such as
+the focal length: noise can look like a scale."""
 
+# A list of poses is ahead of its photos by so many places at most.
 _MAX_SHIFT = 100
+# How far apart centres can be by mistake along one axis, times the truth.
 _STRETCHES = (-1.0, 1000.0, 100.0, 10.0, 2.0, 0.5, 0.1, 0.01, 0.001)
 # Up to so many photos, any two that were swapped are looked for.
 _MAX_SWAPPED = 20
@@ -68,8 +72,9 @@ class Reading:
     Attributes:
         words: what the numbers would be, for messages.
         poses: `[V, 3, 4]`, world from camera, OpenCV axes.
-        mirrored: what these become if they put everything behind the cameras: the words for it.
-        doubt: how many times as well it must fit as others: noise can look like it.
+        mirrored: words for the same turned around, for poses that put all behind the cameras;
+            empty where turning around is no reading.
+        doubt: how many times as well as others it must fit, since noise can look like it.
     """
 
     words: str
@@ -169,13 +174,14 @@ def _reading(what: str, rotations: Array, centres: Array, turn: Array) -> Readin
 
 
 def _plainness(turn: Array) -> int:
-    known = (OPENCV, OPENGL, LLFF)
-    return next((i for i, axes in enumerate(known) if np.array_equal(axes, turn)), len(known))
+    """Return a key that sorts the axes of known formats first."""
+    known = enumerate(_KNOWN_AXES.values())
+    return next((i for i, axes in known if np.array_equal(axes, turn)), len(_KNOWN_AXES))
 
 
 def _axes(turn: Array) -> str:
     """Name the camera axes that `turn` takes OpenCV's to."""
-    for name, axes in (("OpenCV", OPENCV), ("OpenGL", OPENGL), ("LLFF", LLFF)):
+    for name, axes in _KNOWN_AXES.items():
         if np.array_equal(turn, axes):
             return f"{name} axes"
     words = []

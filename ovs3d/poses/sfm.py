@@ -14,19 +14,15 @@ from ovs3d.files import atomic_path, write_json
 from ovs3d.photos.dataset import Photos
 from ovs3d.plots import save_plot
 from ovs3d.poses.colmap import run_colmap
+from ovs3d.poses.colmap_model import world_from_camera
 from ovs3d.poses.given_model import MIN_POINTS, count_seen, find_given_model
 from ovs3d.poses.given_poses import FOLDER, name_some
 from ovs3d.poses.overview import draw_overview
 from ovs3d.poses.params import PosesParams
 from ovs3d.poses.upright import UPRIGHT_FILE, turn_to_upright
-from ovs3d.space.cameras import Cameras, from_colmap_camera, save_cameras
-from ovs3d.space.normalise import (
-    COLMAP_FOLDER,
-    TRANSFORM_FILE,
-    Array,
-    Similarity,
-    unit_scene,
-)
+from ovs3d.space.cameras import Cameras, save_cameras
+from ovs3d.space.distortion import from_colmap_camera
+from ovs3d.space.normalise import COLMAP_FOLDER, TRANSFORM_FILE, Array, Similarity, unit_scene
 
 CAMERAS_FILE = "cameras.json"
 OVERVIEW_FILE = "overview.png"
@@ -75,19 +71,6 @@ class PosesReport:
         return rows
 
 
-@dataclass(frozen=True, eq=False)
-class _Sparse:
-    """A COLMAP model as arrays, in COLMAP's frame, views in order, points in that of their ids."""
-
-    views: tuple[int, ...]
-    world_from_camera: Array
-    intrinsics: Array
-    distortion: Array
-    points: Array
-    colors: NDArray[np.uint8]
-    seen: tuple[NDArray[np.int64], ...]
-
-
 def reconstruct_poses(
     photos: Photos, params: PosesParams, seed: int, out: Path, device: torch.device
 ) -> PosesReport:
@@ -97,8 +80,9 @@ def reconstruct_poses(
     they come without sparse points these are triangulated.
 
     The folder gets `cameras.json` (unit scene), `sfm/` (the model in COLMAP's own frame and
-    binary format), `sfm/transform.json` (from COLMAP's frame to the unit scene) and `overview.png`
-    (cameras and points from above). It appears at once and complete, or not at all.
+    binary format), `sfm/transform.json` (from COLMAP's frame to the unit scene), `upright.json`
+    (how photos stand) and `overview.png` (cameras and points from above). It appears at once and
+    complete, or not at all.
 
     Args:
         photos: the scene's photos.
@@ -116,23 +100,23 @@ def reconstruct_poses(
     missing = tuple(name for name in photos.names if name not in placed)
     if model is None or len(placed) < max(2, params.min_registered * len(photos)):
         raise PosesError(_too_few(photos, missing, params))
-    sparse = _to_arrays(model, photos)
-    turn = turn_to_upright(sparse.world_from_camera)
-    similarity, cameras = _normalise(sparse, photos)
+    points, colors = _sparse_points(model)
+    similarity, cameras, turn = _to_unit_scene(model, points, photos)
     with atomic_path(out) as folder:
         (folder / COLMAP_FOLDER).mkdir(parents=True)
         model.write_binary(folder / COLMAP_FOLDER)
         save_cameras(cameras, folder / CAMERAS_FILE)
         write_json(folder / TRANSFORM_FILE, similarity.to_json())
         write_json(folder / UPRIGHT_FILE, {"turn": turn})
-        overview = draw_overview(cameras, similarity.points(sparse.points), sparse.colors)
+        overview = draw_overview(cameras, similarity.points(points), colors)
         save_plot(overview, folder / OVERVIEW_FILE)
+    focal = cameras.intrinsics[:, :2]
     return PosesReport(
         photos=len(photos),
         missing=missing,
-        points=len(sparse.points),
+        points=len(points),
         error=model.compute_mean_reprojection_error(),
-        focal=(float(sparse.intrinsics[:, :2].min()), float(sparse.intrinsics[:, :2].max())),
+        focal=(float(focal.min()), float(focal.max())),
         far=cameras.far,
         turn=turn,
         agreement=agreement,
@@ -159,44 +143,45 @@ def _find_model(
     return given.model, given.agreement, given.warnings
 
 
-def _to_arrays(model: pycolmap.Reconstruction, photos: Photos) -> _Sparse:
-    point_ids = sorted(model.point3D_ids())
-    position = {point_id: index for index, point_id in enumerate(point_ids)}
-    points = [model.point3D(point_id) for point_id in point_ids]
+def _to_unit_scene(
+    model: pycolmap.Reconstruction, points: Array, photos: Photos
+) -> tuple[Similarity, Cameras, int]:
+    """Return the map to the unit scene, the cameras there, and what `turn_to_upright` says."""
+    position = {point_id: index for index, point_id in enumerate(sorted(model.point3D_ids()))}
     view_of = {name: view for view, name in enumerate(photos.names)}
     images = sorted(
         (model.image(image_id) for image_id in model.reg_image_ids()),
         key=lambda image: view_of[image.name],
     )
+    seen = [
+        np.array([position[p.point3D_id] for p in image.get_observation_points2D()], np.int64)
+        for image in images
+    ]
+    poses = world_from_camera(images)
+    similarity, bounds = unit_scene(poses, points, seen)
     lenses = [from_colmap_camera(image.camera.model_name, image.camera.params) for image in images]
-    return _Sparse(
+    cameras = Cameras(
         views=tuple(view_of[image.name] for image in images),
-        world_from_camera=np.stack([image.cam_from_world().inverse().matrix() for image in images]),
-        intrinsics=np.array([intrinsics for intrinsics, _ in lenses]),
-        distortion=np.array([distortion for _, distortion in lenses]),
-        points=np.array([point.xyz for point in points]),
-        colors=np.array([point.color for point in points], dtype=np.uint8),
-        seen=tuple(
-            np.array([position[p.point3D_id] for p in image.get_observation_points2D()], np.int64)
-            for image in images
-        ),
-    )
-
-
-def _normalise(sparse: _Sparse, photos: Photos) -> tuple[Similarity, Cameras]:
-    similarity, bounds = unit_scene(sparse.world_from_camera, sparse.points, sparse.seen)
-    return similarity, Cameras(
-        views=sparse.views,
-        names=tuple(photos.names[view] for view in sparse.views),
+        names=tuple(image.name for image in images),
         width=photos.width,
         height=photos.height,
-        intrinsics=torch.from_numpy(sparse.intrinsics),
-        distortion=torch.from_numpy(sparse.distortion),
-        world_from_camera=torch.from_numpy(similarity.poses(sparse.world_from_camera)),
+        intrinsics=torch.tensor([intrinsics for intrinsics, _ in lenses], dtype=torch.float64),
+        distortion=torch.tensor([distortion for _, distortion in lenses], dtype=torch.float64),
+        world_from_camera=torch.from_numpy(similarity.poses(poses)),
         near=bounds.near,
         far=bounds.far,
         points_min=torch.from_numpy(bounds.points_min),
         points_max=torch.from_numpy(bounds.points_max),
+    )
+    return similarity, cameras, turn_to_upright(poses)
+
+
+def _sparse_points(model: pycolmap.Reconstruction) -> tuple[Array, NDArray[np.uint8]]:
+    """Return positions and colours of the points, `[P, 3]` each, in the order of their ids."""
+    points = [model.point3D(point_id) for point_id in sorted(model.point3D_ids())]
+    return (
+        np.array([point.xyz for point in points]),
+        np.array([point.color for point in points], dtype=np.uint8),
     )
 
 

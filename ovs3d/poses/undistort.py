@@ -12,10 +12,9 @@ from torch.nn.functional import grid_sample
 from ovs3d.errors import PosesError
 from ovs3d.space.normalise import Array
 
-# The picture is magnified at most so much, in these steps, until it has no blank border.
+# The picture is magnified until it has no blank border, by so much at most, in so many steps.
 _MAX_ZOOM = 4.0
 _ZOOM_STEPS = 61
-_BAND_ROWS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +29,20 @@ class Undistortion:
     lens: pycolmap.Camera
     pinhole: tuple[float, float, float, float]
 
-    def redraw(self, photo: Image.Image) -> Image.Image:
-        """Redraw a photo, bilinearly; a mask (mode L) by its nearest pixels."""
+    def redraw(self, photo: Image.Image, band: int = 64) -> Image.Image:
+        """Redraw a photo, bilinearly; a mask (mode L) by its nearest pixels.
+
+        Args:
+            photo: as taken, RGB or L.
+            band: rows that are drawn at once; changes nothing but the memory it takes, which is
+                many times that of the pixels.
+        """
         width, height = photo.size
         stored = np.atleast_3d(np.asarray(photo))
         pixels = torch.from_numpy(stored.astype(np.float64)).permute(2, 0, 1)[None]
         result = np.empty_like(stored)
-        # In bands of rows: the way there takes many times the memory of the pixels.
-        for top in range(0, height, _BAND_ROWS):
-            rows = np.arange(top, min(top + _BAND_ROWS, height))
+        for top in range(0, height, band):
+            rows = np.arange(top, min(top + band, height))
             x, y = np.meshgrid(np.arange(width) + 0.5, rows + 0.5)
             source = self._source(np.stack([x.ravel(), y.ravel()], axis=1))
             grid = torch.from_numpy(source / [width, height] * 2 - 1)
@@ -54,15 +58,13 @@ class Undistortion:
 
     def move(self, xy: Array) -> Array:
         """Map points `[N, 2]` of the photo as taken to the photo redrawn."""
-        focal, centre = np.array(self.pinhole[:2]), np.array(self.pinhole[2:])
-        plane: Array = self.lens.cam_from_img(xy)
-        moved: Array = plane * focal + centre
+        moved: Array = self.lens.cam_from_img(xy) * self.pinhole[:2] + self.pinhole[2:]
         return moved
 
     def _source(self, xy: Array) -> Array:
         """Map points `[N, 2]` of the photo redrawn to the photo as taken."""
-        focal, centre = np.array(self.pinhole[:2]), np.array(self.pinhole[2:])
-        rays = np.concatenate([(xy - centre) / focal, np.ones((len(xy), 1))], axis=1)
+        plane = (xy - self.pinhole[2:]) / self.pinhole[:2]
+        rays = np.concatenate([plane, np.ones((len(xy), 1))], axis=1)
         found: Array = self.lens.img_from_cam(rays)
         return found
 
@@ -97,6 +99,7 @@ def undistort(camera: pycolmap.Camera, where: str) -> Undistortion:
 
 
 def _border(width: int, height: int) -> Array:
+    """Return points `[N, 2]` on the four sides of a photo."""
     steps = np.linspace(0, 1, 65)
     sides = [(steps, 0 * steps), (steps, 0 * steps + 1), (0 * steps, steps), (0 * steps + 1, steps)]
     return np.concatenate([np.stack([x * width, y * height], axis=1) for x, y in sides])

@@ -13,7 +13,7 @@ import numpy as np
 from ovs3d.space.normalise import Array
 
 UPRIGHT_FILE = "upright.json"
-"""What stage poses found, in its folder; an own file, since features are embedded by it alone."""
+"""In the folder of stage poses: the turn alone, as it is all that features need of poses."""
 _CLEARER = 2.0
 """How much more level the axis down is than the axis right where photos lie on their side.
 Measured: 3.2 on a capture of that kind; at most 0.9 on 18 upright ones."""

@@ -6,21 +6,14 @@ to the sparse points beyond that must not know those that only held-out photos s
 
 import json
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pycolmap
-import torch
 
 from ovs3d.errors import PosesError, one_line
 from ovs3d.space.cameras import Cameras
-from ovs3d.space.normalise import (
-    COLMAP_FOLDER,
-    TRANSFORM_FILE,
-    Similarity,
-    find_bounds,
-)
+from ovs3d.space.normalise import COLMAP_FOLDER, TRANSFORM_FILE, Similarity, find_bounds
 
 
 def bounded_by(cameras: Cameras, poses: Path, views: Collection[int]) -> Cameras:
@@ -67,10 +60,4 @@ def bounded_by(cameras: Cameras, poses: Path, views: Collection[int]) -> Cameras
         similarity.points(np.array([model.point3D(point_id).xyz for point_id in kept])),
         [np.array([position[i] for i in point_ids], np.int64) for point_ids in observed],
     )
-    return replace(
-        cameras,
-        near=bounds.near,
-        far=bounds.far,
-        points_min=torch.from_numpy(bounds.points_min),
-        points_max=torch.from_numpy(bounds.points_max),
-    )
+    return cameras.within(bounds)

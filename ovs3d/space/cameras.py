@@ -19,24 +19,21 @@ Coordinate conventions, stated here once for the whole project:
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ovs3d.errors import PosesError
 from ovs3d.files import write_json
-from ovs3d.sections import CameraModel
-
-CAMERA_MODELS: tuple[str, ...] = get_args(CameraModel)
+from ovs3d.space.distortion import distort, undistort
+from ovs3d.space.normalise import Bounds
 
 _FORMAT = "ovs3d-cameras-2"
-# Newton's method squares the error: from a tenth of the image to 1e-9 px in five steps.
-_UNDISTORT_STEPS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +98,16 @@ class Cameras:
             world_from_camera=self.world_from_camera[rows],
         )
 
+    def within(self, bounds: Bounds) -> "Cameras":
+        """Return the cameras with other near, far and box of the points."""
+        return replace(
+            self,
+            near=bounds.near,
+            far=bounds.far,
+            points_min=torch.from_numpy(bounds.points_min),
+            points_max=torch.from_numpy(bounds.points_max),
+        )
+
     def rays(self, view: int, xy: Tensor) -> tuple[Tensor, Tensor]:
         """Return the world rays through points of a photo.
 
@@ -112,9 +119,8 @@ class Cameras:
             Origins `[N, 3]` and directions `[N, 3]` (camera-z 1, not normalised), float32, on the
             device of `xy`.
         """
-        row = self.row_of(view)
-        focal, centre, distortion, pose = self._row(row, xy.device)
-        plane = _undistort((xy.to(torch.float64) - centre) / focal, distortion)
+        focal, centre, distortion, pose = self._camera(view, xy.device)
+        plane = undistort((xy.to(torch.float64) - centre) / focal, distortion)
         camera = torch.cat([plane, torch.ones_like(plane[:, :1])], dim=1)
         directions = (camera @ pose[:, :3].T).to(torch.float32)
         origins = pose[:, 3].to(torch.float32).expand_as(directions)
@@ -131,14 +137,15 @@ class Cameras:
             Photo coordinates `[N, 2]` and depth `[N]`, in the dtype of `points`, on their device;
             the coordinates mean nothing where the depth is not positive.
         """
-        row = self.row_of(view)
-        focal, centre, distortion, pose = self._row(row, points.device)
+        focal, centre, distortion, pose = self._camera(view, points.device)
         camera = (points.to(torch.float64) - pose[:, 3]) @ pose[:, :3]
         depth = camera[:, 2]
-        xy = _distort(camera[:, :2] / depth[:, None], distortion) * focal + centre
+        xy = distort(camera[:, :2] / depth[:, None], distortion) * focal + centre
         return xy.to(points.dtype), depth.to(points.dtype)
 
-    def _row(self, row: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _camera(self, view: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return a view's focal lengths `[2]`, centre `[2]`, distortion `[4]`, pose `[3, 4]`."""
+        row = self.row_of(view)
         intrinsics = self.intrinsics[row].to(device)
         return (
             intrinsics[:2],
@@ -162,34 +169,6 @@ def pixel_centres(width: int, height: int, downscale: int) -> Tensor:
     x = (torch.arange(width // downscale, dtype=torch.float32) + 0.5) * downscale
     y = (torch.arange(height // downscale, dtype=torch.float32) + 0.5) * downscale
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
-
-
-def expressible(model: str, params: Sequence[float]) -> bool:
-    """Tell whether `from_colmap_camera` takes a camera.
-
-    A FULL_OPENCV camera without its terms of higher order is an OPENCV one.
-    """
-    return model in CAMERA_MODELS or (model == "FULL_OPENCV" and not any(params[8:]))
-
-
-def from_colmap_camera(model: str, params: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Turn COLMAP's parameters of one camera into fx, fy, cx, cy and k1, k2, p1, p2.
-
-    Raises:
-        PosesError: the camera is not `expressible`.
-    """
-    if not expressible(model, params):
-        raise PosesError(
-            f"camera model {model} is not supported; use one of {', '.join(CAMERA_MODELS)}"
-        )
-    # The first eight of FULL_OPENCV are those of OPENCV.
-    values = [float(value) for value in params[:8]]
-    # Models whose name starts with SIMPLE, and RADIAL, have one focal length for both axes.
-    shared_focal = model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
-    focal = values[:1] * 2 if shared_focal else values[:2]
-    rest = values[1:] if shared_focal else values[2:]
-    extra = rest[2:]
-    return focal + rest[:2], extra + [0.0] * (4 - len(extra))
 
 
 def save_cameras(cameras: Cameras, path: Path) -> None:
@@ -264,38 +243,3 @@ def _from_json(content: dict[str, Any]) -> Cameras:
         points_min=torch.tensor(content["points_min"], dtype=torch.float64).reshape(3),
         points_max=torch.tensor(content["points_max"], dtype=torch.float64).reshape(3),
     )
-
-
-def _distort(plane: Tensor, distortion: Tensor) -> Tensor:
-    """Apply the OpenCV distortion to points `[N, 2]` of the plane z = 1."""
-    k1, k2, p1, p2 = distortion
-    x, y = plane.unbind(dim=1)
-    r2 = x * x + y * y
-    radial = 1 + r2 * (k1 + r2 * k2)
-    return torch.stack(
-        [
-            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-        ],
-        dim=1,
-    )
-
-
-def _undistort(distorted: Tensor, distortion: Tensor) -> Tensor:
-    """Invert `_distort` with Newton's method."""
-    if not distortion.any():
-        return distorted
-    k1, k2, p1, p2 = distortion
-    plane = distorted
-    for _ in range(_UNDISTORT_STEPS):
-        x, y = plane.unbind(dim=1)
-        r2 = x * x + y * y
-        radial = 1 + r2 * (k1 + r2 * k2)
-        slope = 2 * k1 + 4 * k2 * r2
-        xx = radial + slope * x * x + 2 * p1 * y + 6 * p2 * x
-        yy = radial + slope * y * y + 6 * p1 * y + 2 * p2 * x
-        xy = slope * x * y + 2 * p1 * x + 2 * p2 * y
-        error_x, error_y = (_distort(plane, distortion) - distorted).unbind(dim=1)
-        step = torch.stack([yy * error_x - xy * error_y, xx * error_y - xy * error_x], dim=1)
-        plane = plane - step / (xx * yy - xy * xy)[:, None]
-    return plane

@@ -6,7 +6,7 @@ infinity is the surface of [-2, 2]^3.
 
 from torch import Tensor
 
-# Points on the surface of the cube are taken to be this far out.
+# `expand` puts points on the surface of the cube, which are infinitely far, about this far out.
 _FARTHEST = 1e6
 
 
@@ -16,7 +16,7 @@ def contract(points: Tensor) -> Tensor:
 
 
 def contraction(size: Tensor) -> Tensor:
-    """Return what points are multiplied by whose largest coordinate is of this size."""
+    """Return the factors that contract points whose largest coordinates have these sizes."""
     size = size.clamp_min(1)
     return (2 - 1 / size) / size
 

@@ -13,9 +13,11 @@ from ovs3d.space.space import NEAR_PLANE, Space, Triple
 
 SpaceKind = Literal["ndc", "bounded", "contracted"]
 
+# NDC reaches this many times as far as the content.
 _FAR_MARGIN = 4 / 3
 # A ray nearer than this to perpendicular (cosine with the +z axis) does not face forward.
 _MIN_FORWARD = 0.15
+# Boxes are larger than the points by this share of a side at either end; rays start nearer by it.
 _BOX_MARGIN = 0.1
 # Half the side of the inner box relative to how far the cameras are from what they look at.
 _INNER_SHARE = 0.5
@@ -62,6 +64,7 @@ def choose_space(cameras: Cameras, kind: Literal["auto"] | SpaceKind) -> Space:
 
 
 def _around(cameras: Cameras) -> SpaceKind:
+    """Choose the space of cameras that do not all face forward."""
     middle, distance = _looked_at(cameras)
     corners = torch.stack([cameras.points_min, cameras.points_max])
     return "bounded" if float((corners - middle).abs().max()) <= distance else "contracted"
@@ -94,10 +97,10 @@ def _fit_ndc(cameras: Cameras, origins: Tensor, directions: Tensor) -> Space:
 def _fit_box(cameras: Cameras) -> Space:
     low, high = cameras.points_min, cameras.points_max
     margin = (high - low) * _BOX_MARGIN
-    lower, upper = (low - margin).tolist(), (high + margin).tolist()
-    extent = tuple(b - a for a, b in zip(lower, upper, strict=True))
+    lower, upper = low - margin, high + margin
     near = cameras.near * (1 - _BOX_MARGIN)
-    return Space("bounded", tuple(lower), tuple(upper), (1.0, 1.0), extent, near)
+    sides = _triple(upper - lower)
+    return Space("bounded", _triple(lower), _triple(upper), (1.0, 1.0), sides, near)
 
 
 def _fit_contracted(cameras: Cameras) -> Space:
@@ -118,23 +121,15 @@ def _fit_contracted(cameras: Cameras) -> Space:
     corners = torch.stack([cameras.points_min, cameras.points_max])
     far = ((corners - centre) / radius * _OUTER_MARGIN).abs().clamp_min(1)
     # Along an axis of its own a point contracts to 2 - 1 / distance.
-    lower, upper = (-(2 - 1 / far[0])).tolist(), (2 - 1 / far[1]).tolist()
-    extent = ((2 - 1 / far[0] + 2 - 1 / far[1]) * radius).tolist()
+    lower, upper = _triple(-(2 - 1 / far[0])), _triple(2 - 1 / far[1])
+    extent = _triple((2 - 1 / far[0] + 2 - 1 / far[1]) * radius)
     near = cameras.near * (1 - _BOX_MARGIN)
-    return Space(
-        "contracted",
-        _triple(lower),
-        _triple(upper),
-        (1.0, 1.0),
-        _triple(extent),
-        near,
-        _triple(centre.tolist()),
-        _triple(radius.tolist()),
-    )
+    inner = _triple(centre), _triple(radius)
+    return Space("contracted", lower, upper, (1.0, 1.0), extent, near, *inner)
 
 
-def _triple(values: list[float]) -> Triple:
-    x, y, z = values
+def _triple(values: Tensor) -> Triple:
+    x, y, z = values.tolist()
     return x, y, z
 
 

@@ -135,6 +135,7 @@ class Space:
         return Space(**plain)
 
     def _ndc_ends(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return grid coordinates of rays at the near plane and at infinity; who faces forward."""
         forward = directions[:, 2]
         valid = forward > 0
         safe = torch.where(valid[:, None], directions, constant([0.0, 0.0, 1.0], directions))

@@ -9,7 +9,7 @@ import pytest
 from ovs3d.errors import PosesError
 from ovs3d.exports.camera_paths import orbit, read_path
 from ovs3d.exports.coordinates import Frame, inverse
-from ovs3d.poses.given_poses import Lens, build_model
+from ovs3d.poses.colmap_model import Lens, build_model
 from ovs3d.space.normalise import focus
 from tests.exports.conftest import UNIT_FROM_COLMAP, Exported
 from tests.synthetic import SyntheticScene

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import strategies as st
 from PIL import Image
 
-from ovs3d.poses.given_poses import Lens, build_model
+from ovs3d.poses.colmap_model import Lens, build_model
 from tests.closure import ROOT
 from tests.fuzz.damage import ODD_VALUES, Edit, bytes_edits, json_edits, line_edits
 

@@ -2,20 +2,15 @@
 
 from collections.abc import Callable
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pycolmap
 import pytest
 
-from ovs3d.errors import PosesError
 from ovs3d.poses.epipolar import Matches, agreement
 from ovs3d.poses.pose_check import Verdict, judge
 from ovs3d.poses.pose_readings import CONVENTIONS, OPENGL
 from ovs3d.space.normalise import Array
-from tests.intake import formats
-from tests.intake.formats import Truth, write_transforms
-from tests.intake.importing import find_poses, import_scene
 from tests.pose_errors import pose_errors
 
 WIDTH, HEIGHT, FOCAL = 320, 240, 300.0
@@ -45,7 +40,7 @@ def camera(focal: float = FOCAL, middle: float = 1.0) -> pycolmap.Camera:
     )
 
 
-def make_matches(poses: Array, stray: float = 0.05) -> Matches:
+def make_matches(poses: Array, stray: float) -> Matches:
     """Match what neighbours see of a cloud: half a pixel of noise, some matches that are none."""
     random = np.random.default_rng(0)
     points = random.uniform(-1.3, 1.3, (400, 3))
@@ -68,11 +63,12 @@ def make_matches(poses: Array, stray: float = 0.05) -> Matches:
     return Matches(views.astype(np.int64), first, second)
 
 
-def ask(truth: Array, given: Array, lens: pycolmap.Camera | None = None) -> Verdict:
-    cameras = [lens or camera()] * len(truth)
-    names = NAMES[: len(truth)]
+def ask(
+    truth: Array, given: Array, lens: pycolmap.Camera | None = None, stray: float = 0.05
+) -> Verdict:
+    cameras, names = [lens or camera()] * len(truth), NAMES[: len(truth)]
     convention = CONVENTIONS["transforms.json"]
-    return judge(make_matches(truth), cameras, given, names, convention)
+    return judge(make_matches(truth, stray), cameras, given, names, convention)
 
 
 def noisy(poses: Array, degrees: float, far: float, seed: int) -> Array:
@@ -106,12 +102,9 @@ def test_few_photos_pass(count: int) -> None:
 def test_right_poses_pass_where_half_of_the_matches_are_stray(seed: int) -> None:
     """As where a texture repeats itself."""
     truth = walk(True)
-    given = noisy(truth, 0.2, 0.005, seed)
-    names, convention = NAMES, CONVENTIONS["transforms.json"]
-    verdict = judge(make_matches(truth, 0.5), [camera()] * COUNT, given, names, convention)
+    verdict = ask(truth, noisy(truth, 0.2, 0.005, seed), stray=0.5)
     assert (verdict.kind, verdict.wrong) == ("right", ())
-    inverted = read(*inverse(*as_file(truth)))
-    verdict = judge(make_matches(truth, 0.5), [camera()] * COUNT, inverted, names, convention)
+    verdict = ask(truth, read(*inverse(*as_file(truth))), stray=0.5)
     assert (verdict.kind, verdict.words) == ("misread", "world-to-camera, OpenGL axes")
 
 
@@ -238,63 +231,3 @@ def test_matches_without_parallax_agree_with_equal_centres() -> None:
     pixels = [ray[:2] / ray[2] * FOCAL + [WIDTH / 2, HEIGHT / 2] for ray in rays]
     matches = Matches(np.array([[0, 1]]), pixels[0][None], pixels[1][None])
     assert agreement(matches.rays([camera()] * 2), poses).typical == pytest.approx(0, abs=1e-5)
-
-
-def opencv_axes(content: dict[str, object], photos: list[int] | None = None) -> None:
-    frames = content["frames"]
-    assert isinstance(frames, list)
-    for number, frame in enumerate(frames):
-        if photos is None or number in photos:
-            pose = np.array(frame["transform_matrix"]) @ np.diag([1.0, -1.0, -1.0, 1.0])
-            frame["transform_matrix"] = pose.tolist()
-
-
-def write_spoilt(truth: Truth, folder: Path, photos: list[int] | None) -> None:
-    """Write instant-ngp's file with OpenCV's axes, in all frames or in some."""
-    formats.write_instant_ngp(truth, folder)
-    content = formats.read_transforms(folder)
-    opencv_axes(content, photos)
-    write_transforms(folder, content)
-
-
-def test_stage_reads_poses_as_the_photos_want_them_and_says_so(
-    project: Path, plain: Truth, tmp_path: Path
-) -> None:
-    write_spoilt(plain, tmp_path / "source", None)
-    assert import_scene(tmp_path / "source") == 0
-    report, cameras, _ = find_poses(project)
-    assert "read as camera-to-world, OpenCV axes" in report.agreement
-    assert "read as camera-to-world, OpenCV axes, they agree with 9" in report.warnings[0]
-    rotations, positions = pose_errors(cameras.world_from_camera.numpy(), plain.world_from_camera)
-    assert rotations.max() < 1e-4
-    assert positions.max() < 1e-6
-
-
-def test_stage_names_the_photos_whose_poses_are_wrong(
-    project: Path, plain: Truth, tmp_path: Path
-) -> None:
-    write_spoilt(plain, tmp_path / "source", [4])
-    assert import_scene(tmp_path / "source") == 0
-    with pytest.raises(PosesError, match=r"1 of 9 photos do not fit .*others: 004\.png; .*trust"):
-        find_poses(project)
-
-
-def test_trusted_poses_are_not_compared(project: Path, plain: Truth, tmp_path: Path) -> None:
-    write_spoilt(plain, tmp_path / "source", [4])
-    assert import_scene(tmp_path / "source", "--trust-poses") == 0
-    report, _, _ = find_poses(project)
-    assert (report.agreement, report.warnings) == ("not asked", ())
-
-
-def test_points_do_not_hide_that_photos_were_swapped(
-    project: Path, bent: Truth, tmp_path: Path
-) -> None:
-    """A model with points agrees with itself, whatever the photos show."""
-    formats.write_colmap_text(bent, tmp_path / "source")
-    images = tmp_path / "source/images"
-    (images / "002.png").rename(images / "x")
-    (images / "006.png").rename(images / "002.png")
-    (images / "x").rename(images / "006.png")
-    assert import_scene(tmp_path / "source") == 0
-    with pytest.raises(PosesError, match=r"2 of 9 photos do not fit .*: 002\.png, 006\.png"):
-        find_poses(project)

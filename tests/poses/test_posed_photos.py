@@ -17,12 +17,7 @@ from tests.intake.importing import find_poses, import_scene
 
 @pytest.mark.parametrize(
     ("tag", "stored"),
-    [
-        (2, np.asarray),
-        (3, np.asarray),
-        (5, lambda shown: np.swapaxes(shown, 0, 1)),
-        (6, np.rot90),
-    ],
+    [(2, np.asarray), (3, np.asarray), (5, lambda shown: np.swapaxes(shown, 0, 1)), (6, np.rot90)],
     ids=["mirrored as stored", "turned as stored", "mirrored as shown", "turned as shown"],
 )
 def test_turned_photos_keep_the_turn_in_which_they_were_posed(

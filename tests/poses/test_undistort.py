@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,8 @@ from PIL import Image
 from ovs3d.apps.cli import main
 from ovs3d.errors import PosesError
 from ovs3d.photos.dataset import load_photo, open_photos
-from ovs3d.poses import undistort
-from ovs3d.poses.undistort import Undistortion
-from ovs3d.space.cameras import from_colmap_camera
+from ovs3d.poses.undistort import undistort
+from ovs3d.space.distortion import from_colmap_camera
 from tests.closure import ROOT
 
 Array = NDArray[np.float64]
@@ -23,6 +23,13 @@ Array = NDArray[np.float64]
 WIDTH, HEIGHT = 200, 150
 FOCAL, CENTRE = (110.0, 112.0), (104.0, 73.0)
 BEND = (0.05, -0.01, 0.0, 0.0)
+
+
+def fisheye() -> pycolmap.Camera:
+    params = (*FOCAL, *CENTRE, *BEND)
+    return pycolmap.Camera(
+        model="OPENCV_FISHEYE", params=params, width=WIDTH, height=HEIGHT, camera_id=1
+    )
 
 
 def color(plane: Array) -> Array:
@@ -96,34 +103,36 @@ def test_imported_fisheye_photos_and_masks_follow_the_pinhole_camera(
     assert (covered == (expected[..., 0] > 128)).mean() > 0.99
 
 
-def test_pictures_are_redrawn_in_bands_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    lens = (*FOCAL, *CENTRE, *BEND)
-    camera = pycolmap.Camera(model="OPENCV_FISHEYE", params=lens, width=WIDTH, height=HEIGHT)
-    change = undistort.undistort(camera, "camera")
+class CountingLens:
+    """A camera that notes how many rays it is asked for at once."""
+
+    def __init__(self, camera: pycolmap.Camera) -> None:
+        self.camera, self.asked = camera, list[int]()
+
+    def img_from_cam(self, rays: Array) -> Array:
+        self.asked.append(len(rays))
+        found: Array = self.camera.img_from_cam(rays)
+        return found
+
+
+def test_pictures_are_redrawn_in_bands_without_a_seam() -> None:
+    change = undistort(fisheye(), "camera")
+    lens = CountingLens(change.lens)
+    change = replace(change, lens=lens)
     photo = Image.fromarray(
         np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     )
-    asked: list[int] = []
-    source = Undistortion._source
-
-    def count(self: Undistortion, xy: Array) -> Array:
-        asked.append(len(xy))
-        return source(self, xy)
-
-    monkeypatch.setattr(Undistortion, "_source", count)
-    banded = [np.asarray(change.redraw(picture)) for picture in (photo, photo.convert("L"))]
-    # What is held besides the photo does not grow with its height.
-    assert max(asked) == undistort._BAND_ROWS * WIDTH < HEIGHT * WIDTH
-    monkeypatch.setattr(undistort, "_BAND_ROWS", HEIGHT)
-    whole = [np.asarray(change.redraw(picture)) for picture in (photo, photo.convert("L"))]
-    assert all(map(np.array_equal, banded, whole))
+    for picture in (photo, photo.convert("L")):
+        banded = np.asarray(change.redraw(picture))
+        # What is held besides the photo does not grow with its height.
+        assert max(lens.asked) == 64 * WIDTH < HEIGHT * WIDTH
+        assert np.array_equal(banded, np.asarray(change.redraw(picture, band=HEIGHT)))
+        assert lens.asked.pop() == HEIGHT * WIDTH
 
 
 def test_points_move_as_pixels_do() -> None:
-    lens = (*FOCAL, *CENTRE, *BEND)
-    camera = pycolmap.Camera(model="OPENCV_FISHEYE", params=lens, width=WIDTH, height=HEIGHT)
     xy = np.array([[104.0, 73.0], [20.0, 30.0], [180.0, 140.0]])
-    moved = undistort.undistort(camera, "camera").move(xy)
+    moved = undistort(fisheye(), "camera").move(xy)
     np.testing.assert_allclose(moved, fisheye_rays(xy) * FOCAL + CENTRE, atol=1e-3)
 
 
@@ -132,7 +141,7 @@ def test_lens_that_bends_inwards_is_magnified_until_no_border_is_blank() -> None
     lens = (*FOCAL, *CENTRE, 0.1, 0, 0, 0, 0.05, 0, 0, 0)
     camera = pycolmap.Camera(model="FULL_OPENCV", params=lens, width=WIDTH, height=HEIGHT)
     white = Image.new("RGB", (WIDTH, HEIGHT), "white")
-    found = undistort.undistort(camera, "camera")
+    found = undistort(camera, "camera")
     assert found.pinhole[0] > FOCAL[0]
     assert found.pinhole[0] / found.pinhole[1] == pytest.approx(FOCAL[0] / FOCAL[1])
     corners = np.array([[0.0, 0.0], [WIDTH, 0], [0, HEIGHT], [WIDTH, HEIGHT]])
@@ -144,4 +153,4 @@ def test_lens_that_bends_inwards_is_magnified_until_no_border_is_blank() -> None
 def test_panorama_is_refused() -> None:
     camera = pycolmap.Camera(model="EQUIRECTANGULAR", params=[200, 100], width=200, height=100)
     with pytest.raises(PosesError, match="camera model EQUIRECTANGULAR is not supported; cut"):
-        undistort.undistort(camera, "camera")
+        undistort(camera, "camera")

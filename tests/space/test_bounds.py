@@ -64,15 +64,8 @@ def poses(scene: SyntheticScene, tmp_path: Path) -> tuple[Cameras, Path]:
     seen = [np.array(shown(view), np.int64) for view in scene.cameras.views]
     similarity, bounds = unit_scene(before, POINTS, seen)
     write_json(tmp_path / "sfm" / "transform.json", similarity.to_json())
-    cameras = replace(
-        scene.cameras,
-        world_from_camera=torch.from_numpy(similarity.poses(before)),
-        near=bounds.near,
-        far=bounds.far,
-        points_min=torch.from_numpy(bounds.points_min),
-        points_max=torch.from_numpy(bounds.points_max),
-    )
-    return cameras, tmp_path
+    moved = torch.from_numpy(similarity.poses(before))
+    return replace(scene.cameras, world_from_camera=moved).within(bounds), tmp_path
 
 
 def test_bounds_are_those_of_what_the_views_show(poses: tuple[Cameras, Path]) -> None:

@@ -10,15 +10,8 @@ import torch
 from torch import Tensor
 
 from ovs3d.errors import PosesError
-from ovs3d.space.cameras import (
-    CAMERA_MODELS,
-    Cameras,
-    _undistort,
-    from_colmap_camera,
-    load_cameras,
-    pixel_centres,
-    save_cameras,
-)
+from ovs3d.space.cameras import Cameras, load_cameras, pixel_centres, save_cameras
+from ovs3d.space.distortion import CAMERA_MODELS, from_colmap_camera, undistort
 from tests.damage import flip_bit
 from tests.synthetic import SyntheticScene
 
@@ -111,15 +104,11 @@ def test_undistortion_is_exact_to_a_millionth_of_a_pixel() -> None:
     xy = pixel_centres(640, 480, 16)
     camera = colmap_camera("OPENCV")
     camera.params = [*cameras.intrinsics[0].tolist(), *DISTORTION]
-    rays = undistorted(cameras, xy)
+    focal, centre = cameras.intrinsics[0, :2], cameras.intrinsics[0, 2:]
+    # In float64, before `Cameras.rays` rounds them.
+    rays = undistort((xy.double() - centre) / focal, cameras.distortion[0])
     back = camera.img_from_cam(torch.nn.functional.pad(rays, (0, 1), value=1.0).numpy())
     assert np.abs(back - xy.numpy()).max() < 1e-6
-
-
-def undistorted(cameras: Cameras, xy: Tensor) -> Tensor:
-    """Return the points of the plane z = 1 in float64, before `rays` rounds them."""
-    focal, centre = cameras.intrinsics[0, :2], cameras.intrinsics[0, 2:]
-    return _undistort((xy.double() - centre) / focal, cameras.distortion[0])
 
 
 def test_depths_and_rays_of_the_synthetic_scene_agree(scene: SyntheticScene) -> None:
