@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ovs3d.device import make_generator
 from ovs3d.distill.baked_rays import BakedRays, bake_rays
-from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
+from ovs3d.distill.calibration import ScoreUnits, neutral_clip_units
 from ovs3d.distill.model import Segmentation, new_segmentation
 from ovs3d.distill.params import DistillParams
 from ovs3d.distill.pixel_bank import PixelBank
@@ -200,7 +200,7 @@ def _pixel_values(sizes: Sizes, xy: Tensor, generator: torch.Generator) -> dict[
         "features": features,
         "targets": Targets(
             torch.rand(size, generator=generator).half(),
-            neutral_score_units(features.scales, sizes.labels),
+            ScoreUnits(),
             disagreement=0.0,
         ),
         "units": neutral_clip_units(torch.zeros(sizes.labels, sizes.dim)),

@@ -7,9 +7,8 @@ after these have been taken out, so that one set of parameters serves all encode
 
 - pixel features and texts lose what all of them share, F* - mean F* and T - mean T;
 - logits are cosines divided by their standard deviation over the labels of a pixel (`spread`);
-- RDA's target is softmax over the labels of sharpness (z - bias) / spread, with z the cosines of a
-  pixel and `bias` a part of what a label scores where it is not; z is a mean over the scales of
-  windows, in which a scale weighs the more, the higher the label's peak over the scene is in it;
+- RDA's target is softmax over the labels of sharpness z / spread, with z the cosines of a pixel, a
+  mean over the scales of windows; a scale weighs the more, the higher a label's peak is in it;
 - similarities of DINO tokens count in standard deviations from their mean;
 - FDA weighs in proportion to the share of pixels on which a view contradicts the mean of all views.
 """
@@ -27,8 +26,6 @@ _PEAK = 0.002
 """A label's peak is the score that so small a share of the pixels exceeds."""
 _MOST_FDA = 10.0
 """Factor by which disagreement raises FDA's weights at most."""
-_ROUNDS = 5
-"""Of `background_scores`, which settles within these."""
 _TINY = 1e-6
 
 
@@ -53,22 +50,20 @@ class ScoreUnits:
     """How scores of labels become RDA's target.
 
     Attributes:
-        bias: [N_s, C], subtracted from the scores.
-        factor: what the rest is multiplied by: the sharpness over the spread of the scores.
+        factor: what they are multiplied by: the sharpness over the spread of the scores.
         scale_weights: [N_s, C], columns sum to 1: of the scales for each label; None where the
             Selection Volume weights them for each ray.
     """
 
-    bias: Tensor
-    factor: float
-    scale_weights: Tensor | None
+    factor: float = 1.0
+    scale_weights: Tensor | None = None
 
     def apply(self, scores: Tensor) -> Tensor:
-        """Return what the softmax takes: x = factor (scores - bias) as [B, N_s, C].
+        """Return what the softmax takes: x = factor scores as [B, N_s, C].
 
         If the scales have weights it is sum_s scale_weights_s x_s as [B, 1, C].
         """
-        scaled = (scores - self.bias) * self.factor
+        scaled = scores * self.factor
         if self.scale_weights is None:
             return scaled
         return (scaled * self.scale_weights).sum(1, keepdim=True)
@@ -90,11 +85,6 @@ def neutral_clip_units(text: Tensor) -> ClipUnits:
     """Return the units in which everything stays as it is, for texts [C, D]."""
     zero = torch.zeros_like(text[0])
     return ClipUnits(zero, zero, 1.0)
-
-
-def neutral_score_units(scales: int, labels: int, device: torch.device | str = "cpu") -> ScoreUnits:
-    """Return the units in which scores on a device stay as they are."""
-    return ScoreUnits(torch.zeros(scales, labels, device=device), 1.0, None)
 
 
 def measure_clip_units(pixel_features: Tensor, text: Tensor) -> ClipUnits:
@@ -119,37 +109,13 @@ def measure_score_units(scores: Tensor, params: RelevancyParams) -> ScoreUnits:
             a pixel and scale mean anything.
         params: how they become a target.
     """
-    factor, bias = params.sharpness, torch.zeros_like(scores[0])
     spread = _spread(scores)
-    if params.normalise == "scene":
-        factor /= spread
-        bias = params.bias * background_scores(scores, factor)
+    factor = params.sharpness / (spread if params.normalise == "scene" else 1.0)
     if params.scale_sharpness is None:
-        return ScoreUnits(bias, factor, None)
+        return ScoreUnits(factor)
     above_mean = scores - scores.mean(-1, keepdim=True)
     peaks = above_mean.topk(max(1, int(len(scores) * _PEAK)), dim=0).values[-1]
-    return ScoreUnits(bias, factor, (peaks * (params.scale_sharpness / spread)).softmax(0))
-
-
-def background_scores(cosines: Tensor, sharpness: float) -> Tensor:
-    """Return what each label scores where it is not, relative to the mean of the labels.
-
-    Which pixels show a label is not known. In turn, from b = 0, it is guessed from the scores b as
-    p = softmax(sharpness (z - b)), and they from it: b = sum (1 - p) z / sum (1 - p) over pixels.
-
-    Args:
-        cosines: [N, N_s, C] z of pixels.
-        sharpness: inverse temperature of the softmax.
-
-    Returns:
-        [N_s, C]; its mean over the labels is 0.
-    """
-    scores = torch.zeros_like(cosines[0])
-    for _ in range(_ROUNDS):
-        absent = 1 - ((cosines - scores) * sharpness).softmax(-1)
-        scores = (absent * cosines).sum(0) / absent.sum(0).clamp(min=_TINY)
-        scores = scores - scores.mean(-1, keepdim=True)
-    return scores
+    return ScoreUnits(factor, (peaks * (params.scale_sharpness / spread)).softmax(0))
 
 
 def measure_token_units(patches: Tensor) -> TokenUnits:

@@ -27,9 +27,6 @@ class RelevancyParams(Section):
     """How scores of labels are made comparable. `view`: each label is stretched to [0, 1] over a
     view (Eq. 7); `scene`: scores are in units of their spread over the labels, a mean over the
     scene (docs/losses.md)."""
-    bias: Annotated[float, Field(ge=0, le=1)]
-    """Share, in [0, 1], of a label's mean score in the background that is subtracted from its
-    scores; with `normalise: scene` only. 0 was best on development scenes (docs/losses.md)."""
     sharpness: PositiveFloat
     """Factor of the scores before the softmax that makes them RDA's target (Eq. 8 has none); with
     `normalise: scene` of scores in units of their spread. Chosen on validation views of development

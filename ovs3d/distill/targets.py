@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ovs3d.distill.calibration import ScoreUnits, evenly, measure_score_units, neutral_score_units
+from ovs3d.distill.calibration import ScoreUnits, evenly, measure_score_units
 from ovs3d.distill.consensus import Consensus
 from ovs3d.distill.guided_filter import guided_filter
 from ovs3d.distill.params import RelevancyParams
@@ -91,7 +91,7 @@ def make_targets(
     if params.guide_radius is None:
         return targets
     (guided,) = spill.collect(_guided(targets, pixels, params))
-    return Targets(guided, neutral_score_units(1, len(text), text.device), disagreement)
+    return Targets(guided, ScoreUnits(), disagreement)
 
 
 def _scores(pixels: ScoredPixels, text: Tensor, params: RelevancyParams) -> Iterator[Row]:

@@ -7,20 +7,19 @@ from torch.nn.functional import normalize
 
 from ovs3d.distill.calibration import (
     ClipUnits,
-    background_scores,
+    ScoreUnits,
     calibrate_fda,
     measure_clip_units,
     measure_score_units,
     measure_token_units,
     neutral_clip_units,
-    neutral_score_units,
 )
 from ovs3d.distill.fda import fda_loss
 from ovs3d.distill.heads import center_texts
 from tests.distill.params import distill_params, fda_params, relevancy_params
 
-SCENE = relevancy_params(normalise="scene", bias=0.3, sharpness=2.5)
-VIEW = SCENE.model_copy(update={"normalise": "view", "bias": 0.0, "sharpness": 1.0})
+SCENE = relevancy_params(normalise="scene", sharpness=2.5)
+VIEW = SCENE.model_copy(update={"normalise": "view", "sharpness": 1.0})
 FDA = fda_params(positive=1.5, negative=1.5, temperature=0.83, offset=0.85)
 
 
@@ -91,7 +90,7 @@ def test_a_label_weights_the_scales_by_its_peak() -> None:
     scores = torch.zeros(1000, 2, 3)
     scores[:500] = torch.tensor([[0.2, 0.0, 0.1], [0.8, 0.0, 0.1]])
     scores[500:] = torch.tensor([[0.0, 0.9, 0.1], [0.0, 0.3, 0.1]])
-    params = SCENE.model_copy(update={"scale_sharpness": 3.0, "bias": 0.0})
+    params = SCENE.model_copy(update={"scale_sharpness": 3.0})
     units = measure_score_units(scores, params)
     weights = units.scale_weights
     assert weights is not None
@@ -114,20 +113,13 @@ def test_one_label_alone_has_units(features: Tensor, text: Tensor) -> None:
     assert targets.isfinite().all()
 
 
-def test_background_scores_leave_out_where_a_label_is() -> None:
-    # Label 0 scores 0.9 on its half and 0.1 on the other one; label 1 0.9 and 0.3.
-    cosines = torch.tensor([[[0.9, 0.3]]] * 8 + [[[0.1, 0.9]]] * 8)
-    scores = background_scores(cosines, sharpness=50.0)
-    torch.testing.assert_close(scores, torch.tensor([[-0.1, 0.1]]), atol=1e-3, rtol=0)
-
-
 def test_neutral_units_change_nothing(text: Tensor) -> None:
     units = neutral_clip_units(text)
     torch.testing.assert_close(center_texts(text, units.text_center), text)
     assert units.spread == 1
     assert not units.center.any()
     scores = torch.rand(4, 2, 5)
-    assert torch.equal(neutral_score_units(2, 5).apply(scores), scores)
+    assert torch.equal(ScoreUnits().apply(scores), scores)
 
 
 @pytest.mark.parametrize("shared", [0.1, 0.4, 0.7])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ovs3d import training
 from ovs3d.distill.baked_rays import bake_rays
-from ovs3d.distill.calibration import neutral_clip_units, neutral_score_units
+from ovs3d.distill.calibration import ScoreUnits, neutral_clip_units
 from ovs3d.distill.model import (
     Segmentation,
     load_segmentation,
@@ -79,7 +79,7 @@ def banks(
         features=OracleFeatures(text[labels], spill),  # type: ignore[arg-type]
         targets=Targets(
             spill.collect([(scores.flatten(0, 2).half(),)])[0],
-            neutral_score_units(2, len(LABELS)),
+            ScoreUnits(),
             disagreement=0.0,
         ),
         units=neutral_clip_units(text),
