@@ -10,6 +10,7 @@ import pycolmap
 from ovs3d.errors import PosesError
 from ovs3d.intake.photo_files import register_heic
 from ovs3d.intake.photo_finder import find_photos, photos_beside
+from ovs3d.photos.dataset import visible
 from ovs3d.poses.given_poses import GivenPoses, name_some, read_model, rebuild
 
 _PLACES = (
@@ -74,9 +75,7 @@ def _models(place: Path, deeper: int = _DEEPER) -> list[Path]:
     """List the models of a folder and of those below it."""
     if not place.is_dir():
         return []
-    parts = sorted(
-        path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    parts = [path for path in visible(place) if path.is_dir()]
     here = [path for path in (place, *parts) if _is_model(path)]
     if here or not deeper:
         return here

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ovs3d.errors import PosesError, SceneError
-from ovs3d.photos.dataset import upright_size
+from ovs3d.photos.picture_files import upright_size
 from ovs3d.poses.given_poses import Lens
 
 _FISHEYE = "OPENCV_FISHEYE"

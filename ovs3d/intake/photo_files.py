@@ -11,7 +11,8 @@ from PIL import Image
 
 from ovs3d.errors import SceneError
 from ovs3d.intake.video import VIDEO_SUFFIXES
-from ovs3d.photos.dataset import PHOTO_SUFFIXES, holds_heic, opened, sideways
+from ovs3d.photos.dataset import PHOTO_SUFFIXES, visible
+from ovs3d.photos.picture_files import holds_heic, opened, sideways
 
 SUFFIXES = (
     *PHOTO_SUFFIXES,
@@ -67,8 +68,8 @@ def list_photos(folder: Path) -> list[Path]:
 def describe_others(folder: Path, photos: Collection[Path]) -> str:
     """Say what a folder holds besides photos: how many of what; empty if nothing."""
     counts: Counter[str] = Counter()
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path in photos or path.is_dir():
+    for path in visible(folder):
+        if path in photos or path.is_dir():
             continue
         suffix = path.suffix.lower()
         if not path.exists():
@@ -101,8 +102,8 @@ def describe_folders(folder: Path, pattern: str = "*/*") -> str:
 
 def dead_links(folder: Path) -> list[Path]:
     """List what a folder names as photos, but does not hold."""
-    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.exists()]
+    named = (path for path in visible(folder) if path.suffix.lower() in SUFFIXES)
+    return [path for path in named if not path.exists()]
 
 
 def register_heic(photos: Iterable[Path]) -> None:
@@ -142,8 +143,7 @@ def read_header(path: Path) -> Header:
 
 
 def _photos(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    photos = [path for path in files if path.is_file() and _is_photo(path)]
+    photos = [path for path in visible(folder) if path.is_file() and _is_photo(path)]
     small = {path for path in photos if re.search("thumb", path.name, re.IGNORECASE)}
     if not small or len(small) == len(photos):
         return photos

@@ -13,7 +13,8 @@ import numpy as np
 import pycolmap
 
 from ovs3d.errors import PosesError, one_line
-from ovs3d.photos.dataset import Photos, is_upright, same_shape, stored_size, upright_size
+from ovs3d.photos.dataset import Photos, same_shape
+from ovs3d.photos.picture_files import is_upright, stored_size, upright_size
 from ovs3d.poses.colmap import quiet
 from ovs3d.poses.colmap_trial import try_reading
 from ovs3d.poses.undistort import Undistortion, undistort
