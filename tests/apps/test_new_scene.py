@@ -226,7 +226,7 @@ def test_interrupt_leaves_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ovs3d.apps.new_scene.insert_scene", interrupted)
+    monkeypatch.setattr(shutil, "copyfile", interrupted)
     before = files(project)
     assert new_scene("boxes", scene_folder, "--preset", "tiny") == 130
     assert files(project) == before
