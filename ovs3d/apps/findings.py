@@ -20,7 +20,7 @@ from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.windows import lattice
 from ovs3d.params import Preset, SceneParams
 from ovs3d.photos.dataset import Photos, open_photos
-from ovs3d.photos.labels import label_names, read_labels
+from ovs3d.photos.labels import LABELS_FILE, label_names, read_labels
 from ovs3d.photos.masks import read_masks
 from ovs3d.photos.sharpness import Look, look_at_photo
 from ovs3d.photos.views import split_views
@@ -114,7 +114,7 @@ def _compare(images: Path, looks: Mapping[str, Look]) -> Findings:
 def check_masks(segmentations: Path, photos: Photos, params: SceneParams) -> Findings:
     """Look at masks and at the views that are held out."""
     split_views(len(photos), params.val_views, params.test_views, params.split)
-    names = label_names(read_labels(segmentations / "classes.txt"))
+    names = label_names(read_labels(segmentations / LABELS_FILE))
     masked = read_masks(segmentations, names, photos)
     held_out = {*params.val_views, *params.test_views}
     leaked = [str(view) for view in masked if view not in held_out]

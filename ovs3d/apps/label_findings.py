@@ -7,12 +7,12 @@ from ovs3d.apps.findings import Finding, Findings
 from ovs3d.features.clip import make_tokenizer
 from ovs3d.features.prompts import make_prompts, too_long
 from ovs3d.params import Preset
-from ovs3d.photos.labels import Label, read_labels
+from ovs3d.photos.labels import LABELS_FILE, Label, read_labels
 
 
 def check_labels(segmentations: Path, params: Preset) -> Findings:
     """Look at the labels, and whether the text tower takes all their phrases."""
-    classes = segmentations / "classes.txt"
+    classes = segmentations / LABELS_FILE
     labels = read_labels(classes)
     if len(labels) == 1:
         yield Finding(

@@ -16,7 +16,7 @@ from ovs3d.apps.scene_sizes import SceneShape, SceneSizes
 from ovs3d.device import resolve_device
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import open_photos
-from ovs3d.photos.labels import read_labels
+from ovs3d.photos.labels import LABELS_FILE, read_labels
 from ovs3d.progress import plain_console
 
 _GIGA, _MEGA = 1e9, 1e6
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         photos=len(photos),
         width=photos.width,
         height=photos.height,
-        labels=len(read_labels(folder / "segmentations" / "classes.txt")),
+        labels=len(read_labels(folder / "segmentations" / LABELS_FILE)),
         held_out=len(params.val_views) + len(params.test_views),
     )
     device = resolve_device(params.device)

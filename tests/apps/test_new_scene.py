@@ -14,13 +14,9 @@ from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import open_photos
 from ovs3d.poses.given_poses import read_given
+from tests.evaluation.oracle import read_folder
 from tests.intake.test_video import picture, write_video
 from tests.synthetic import LABELS
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def new_scene(*words: object) -> int:
@@ -31,9 +27,9 @@ def test_a_folder_of_photos_becomes_a_scene(
     project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert new_scene("garden", scene_folder / "images", "--labels", "red box, floor") == 0
-    made = files(project / "data/raw/garden")
+    made = read_folder(project / "data/raw/garden")
     assert made.pop("segmentations/classes.txt") == b"red box\nfloor\n"
-    assert {f"images/{k}": v for k, v in files(scene_folder / "images").items()} == made
+    assert {f"images/{k}": v for k, v in read_folder(scene_folder / "images").items()} == made
     params = load_scene_params(project / "params.yaml", "garden")
     assert params.test_views == ()
     assert params.preset == "photos"
@@ -76,8 +72,8 @@ def test_masks_come_along_and_their_views_are_held_out(
 ) -> None:
     assert new_scene("boxes", scene_folder, "--preset", "tiny") == 0
     assert "knows only the rendered objects of the demo" in capsys.readouterr().out
-    made = files(project / "data/raw/boxes")
-    assert made == files(scene_folder)
+    made = read_folder(project / "data/raw/boxes")
+    assert made == read_folder(scene_folder)
     entry = yaml.safe_load((project / "params.yaml").read_text())["scenes"]["boxes"]
     assert entry["val_views"] == []
     assert entry["test_views"] == [1, 4]
@@ -197,12 +193,12 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
         "sizes": project / "sizes",
         "params": project / "params.yaml",
     }
-    before = files(project)
+    before = read_folder(project)
     assert new_scene(*(word.format(**places) for word in words)) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.format(**places) in error
     assert error.startswith("ovs3d new-scene: ")
-    assert files(project) == before
+    assert read_folder(project) == before
     assert not list((project / "data").glob("raw/*")) if (project / "data").exists() else True
 
 
@@ -227,9 +223,9 @@ def test_interrupt_leaves_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(shutil, "copyfile", interrupted)
-    before = files(project)
+    before = read_folder(project)
     assert new_scene("boxes", scene_folder, "--preset", "tiny") == 130
-    assert files(project) == before
+    assert read_folder(project) == before
 
 
 def test_outside_a_project_it_says_where_to_run(
@@ -262,10 +258,10 @@ def test_a_scene_is_not_replaced_by_a_part_of_itself(
         source.mkdir()
         for path in (boxes / "images").iterdir():
             (source / path.name).symlink_to(path)
-    before = files(boxes)
+    before = read_folder(boxes)
     assert new_scene("boxes", source, "--replace", "--labels", "a, b") == 2
     assert "belongs to the scene itself" in capsys.readouterr().err
-    assert files(boxes) == before
+    assert read_folder(boxes) == before
 
 
 def test_a_scene_that_is_a_link_is_replaced_and_what_it_led_to_stays(
@@ -273,9 +269,9 @@ def test_a_scene_that_is_a_link_is_replaced_and_what_it_led_to_stays(
 ) -> None:
     boxes.rename(tmp_path / "elsewhere")
     boxes.symlink_to(tmp_path / "elsewhere")
-    before = files(tmp_path / "elsewhere")
+    before = read_folder(tmp_path / "elsewhere")
     assert new_scene("boxes", scene_folder / "images", "--replace", "--labels", "a, b") == 0
-    assert files(tmp_path / "elsewhere") == before
+    assert read_folder(tmp_path / "elsewhere") == before
     assert not boxes.is_symlink()
 
 
