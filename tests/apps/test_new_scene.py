@@ -1,6 +1,5 @@
 """`ovs3d new-scene`: what it makes, and that a mistake leaves nothing behind."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -8,12 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from PIL import Image
 
 from ovs3d.apps.cli import main
 from ovs3d.params import load_scene_params
-from ovs3d.photos.dataset import open_photos
-from ovs3d.poses.given_poses import read_given
 from tests.evaluation.oracle import read_folder
 from tests.intake.test_video import picture, write_video
 from tests.synthetic import LABELS
@@ -289,53 +285,3 @@ def test_links_into_a_cache_of_hard_links_become_copies(
     assert new_scene("careful", *words) == 0
     assert not photo.samefile(project / "data/raw/careful/images" / photo.name)
     assert "--link: copied all the same; DVC's cache.type is hardlink" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("project")
-def test_what_is_left_out_is_told_and_alpha_too(
-    scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(scene_folder / "images", source)
-    (source / "notes.xmp").write_text("")
-    (source / "gone.jpg").symlink_to("/nowhere/gone.jpg")
-    photo = next(iter(sorted(source.glob("*.png"))))
-    with Image.open(photo) as file:
-        picture = file.convert("RGBA")
-    picture.paste((255, 0, 255, 0), (0, 0, 20, 20))
-    picture.save(photo)
-    assert new_scene("a", source, "--labels", "a, b") == 0
-    told = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
-    assert "left out (other files) 1 links that lead nowhere, 1 .xmp" in told
-    assert "with pixels left out (alpha) 1; white elsewhere" in told
-
-
-@pytest.mark.usefixtures("project")
-def test_masks_do_not_count_photos_that_are_gone(
-    scene_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (scene_folder / "images/000a.jpg").symlink_to("/nowhere/000a.jpg")
-    assert new_scene("a", scene_folder, "--preset", "tiny") == 2
-    error = capsys.readouterr().err
-    assert "000a.jpg: leads nowhere, as 1 in all do, but masks count all photos" in error
-
-
-def test_poses_follow_photos_onto_a_square(project: Path, tmp_path: Path) -> None:
-    """One camera lies, the other stands; both see the same rays as before."""
-    source = tmp_path / "source"
-    (source / "images").mkdir(parents=True)
-    frames = []
-    for view, (width, height) in enumerate([(160, 120), (120, 160), (160, 120)]):
-        picture(view).resize((width, height)).save(source / f"images/{view}.png")
-        matrix = [[1, 0, 0, 0.1 * view], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-        lens = {"w": width, "h": height, "fl_x": 150, "fl_y": 151, "cx": 70 + view, "cy": 61}
-        frames.append({"file_path": f"images/{view}.png", "transform_matrix": matrix, **lens})
-    (source / "transforms.json").write_text(json.dumps({"frames": frames}))
-    assert new_scene("a", source, "--labels", "a, b") == 0
-    photos = open_photos(project / "data/raw/a/images")
-    model = read_given(project / "data/raw/a/images/poses", photos)
-    found = {image.name: list(image.camera.params[:4]) for image in model.images.values()}
-    assert found["0.png"] == [150, 151, 70, 61 + 20]
-    assert found["1.png"] == [150, 151, 71 + 20, 61]
-    assert found["2.png"] == [150, 151, 72, 61 + 20]
-    assert (photos.width, photos.height) == (160, 160)
