@@ -33,6 +33,8 @@ _TIMED_VOXELS = 1 << 21
 _SIFT_SECONDS, _PAIR_SECONDS, _MAP_SECONDS = 0.4, 9e-9, 0.3
 # Samples of a ray that are evaluated: in reconstruction, when baked for distillation, in pictures.
 _TRAIN_SAMPLES, _BAKED_SAMPLES, _PICTURE_SAMPLES = 24, 8, 14
+_RAY_BYTES = 3 * FLOAT + 3
+"""Of a pixel that is trained on: direction in float32, colour in 8 bits."""
 _BAKED_BYTES = 4 * FLOAT
 """Of a baked sample: place and weight."""
 _COLMAP_BYTES = 400e6
@@ -152,7 +154,7 @@ def _memory(params: Preset, sizes: SceneSizes, clip_inputs: int) -> dict[str, fl
         + FLOAT * (_MODEL_COPIES * clip.parameters + clip_inputs * clip.largest * _LAYERS_ALIVE),
         "dino_features": decoded
         + FLOAT * (_MODEL_COPIES * dino.parameters + dino.largest * _LAYERS_ALIVE),
-        "reconstruct": rays * 15 + _ADAM_COPIES * (sizes.field_bytes + batch) + 2 * table,
+        "reconstruct": rays * _RAY_BYTES + _ADAM_COPIES * (sizes.field_bytes + batch) + 2 * table,
         "lift": pictures
         + _surface_points(params) * len(sizes.windows) * clip.dim * FLOAT
         + FLOAT * _MODEL_COPIES * clip.parameters,

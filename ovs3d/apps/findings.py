@@ -39,9 +39,10 @@ _LARGE_GRID = 10_000_000
 _LONG_VECTOR = 1024
 """Numbers of the longest usual embedding."""
 _SMALL_PATCH = 8
+"""Pixels; side of the smallest usual patch of a ViT."""
 _DEMO, _SHIPPED = "demo", "ovs3d-tiny.safetensors"
 _TOO_COARSE = 1.5
-"""Downscales that exceed what fits by more lose what the paper's numbers count on."""
+"""Times the fitting downscale; beyond it a stage sees too little for the preset's numbers."""
 _RATIO_OF_BYTES = 2.5
 """A store is in DVC's cache too, and Zarr may not compress it."""
 
@@ -128,6 +129,7 @@ def check_masks(segmentations: Path, photos: Photos, params: SceneParams) -> Fin
 
 def check_poses(photos: Photos, given: Path) -> Findings:
     """Look at the poses that the scene brings along."""
+    # What is wrong is raised, and `gather` makes a finding of it.
     read_given(given, photos)
     yield from ()
 

@@ -25,7 +25,7 @@ from ovs3d.progress import progress
 
 # Pillow, COLMAP and video tools all read these.
 _COPIED = ("JPEG", "MPO", "PNG")
-# What tells lenses apart, and from what else COLMAP takes the focal length with which it starts.
+# What tells lenses apart, and from what else COLMAP takes the focal length that it starts with.
 _LENS_TAGS = (
     *LENS_TAGS,
     *(Base.FocalPlaneXResolution, Base.FocalPlaneYResolution, Base.FocalPlaneResolutionUnit),
@@ -38,11 +38,11 @@ class Plan:
 
     Attributes:
         name: of the photo.
-        copied: byte for byte.
-        turned: as the EXIF tag says; otherwise the stored pixels are those that were posed.
-        redraw: by the pinhole camera that takes the place of the lens.
-        stretched: the pixels of the file are not square.
-        size: width and height, upright.
+        copied: it stays as it is, byte for byte.
+        turned: as the EXIF tag says; False where poses are of the pixels as they are stored.
+        redraw: without distortion, by this; None: the lens may stay.
+        stretched: the pixels of the file are not square, those of the photo will be.
+        size: width and height in pixels, upright, before it is put on a canvas.
         canvas: side of the square in whose middle it is put where some photos are upright and some
             lie; the border is transparent.
         mask: a file that is dark where the photo is not to be looked at.
@@ -68,9 +68,9 @@ def plan_photos(
 
     Args:
         photos: files.
-        rewrite: of these, the ones to take as they are stored, some of them to redraw.
+        rewrite: those to take as they are stored, not turned -> how to redraw them, if at all.
         masks: photo -> file that is dark where the photo is not to be looked at.
-        posed: the photos have poses, which are right for pixels that are not square as well.
+        posed: the photos have poses; those are of the pixels as they are, so none are stretched.
 
     Raises:
         SceneError: a file is no picture, or two would get one name.
@@ -184,7 +184,7 @@ def _size(header: Header, as_stored: bool, posed: bool) -> tuple[int, int]:
 def _write(path: Path, plan: Plan, target: Path) -> None:
     with opened(path) as file:
         photo, mask = flat(file), opaque(file)
-        # Drawn anew, a photo's focal length may be wrong.
+        # Where pixels move, the focal length of the EXIF holds no longer.
         exif = _camera_exif(file) if plan.turned and not plan.stretched else Image.Exif()
         if plan.turned:
             photo = upright(photo, file)
@@ -214,7 +214,7 @@ def _write(path: Path, plan: Plan, target: Path) -> None:
 def _change_mask(path: Path, plan: Plan) -> Image.Image:
     mask = read_mask(path)
     if plan.stretched:
-        # Drawn on the pixels as they were, or as they are seen.
+        # It may have been drawn on the pixels as they are stored, or as a viewer shows them.
         mask = mask.resize(plan.size, Image.Resampling.NEAREST)
     mask = _change_size(mask, plan.size, path)
     if plan.redraw:

@@ -13,11 +13,13 @@ from ovs3d.intake.photo_finder import find_photos, photos_beside
 from ovs3d.photos.dataset import visible
 from ovs3d.poses.given_poses import GivenPoses, name_some, read_model, rebuild
 
+# Where tools leave models, below the folder of a scene; the first that holds any counts.
 _PLACES = (
     *("sparse", "colmap/sparse", "colmap", "sparse_txt", "colmap_text", "text", "model", "sfm"),
     *("undistorted/sparse", "dense/sparse", "dense", "distorted/sparse", "distorted", "."),
 )
 _DEEPER = 3
+"""Levels of folders that are looked through below such a place."""
 _SUFFIXES = (".bin", ".txt")
 _PARTS = ("cameras", "images", "points3D", "rigs", "frames")
 
@@ -152,6 +154,7 @@ def _with_second_lines(text: str) -> str:
 
 
 def _is_image(line: str) -> bool:
+    """Tell whether a line of `images.txt` is about an image, not about the points in it."""
     words = line.split(maxsplit=9)
     if len(words) < 10 or not (_is_number(words[0], int) and _is_number(words[8], int)):
         return False

@@ -26,17 +26,26 @@ _RAW_SUFFIXES = (
     *(".pef", ".srw", ".3fr", ".iiq", ".raw"),
 )
 _DNG_VERSION = 50706
-# Of data sets, and read elsewhere; thumbnails that some cameras write are JPEG inside.
+"""The TIFF tag that tells a DNG."""
+# Parts of data sets, which are read elsewhere, and `.thm`, thumbnails of cameras: JPEG inside.
 _NO_PHOTOS = (".json", ".npy", ".txt", ".bin", ".ply", ".db", ".ini", ".md", ".thm")
 # Files and folders below a folder; somebody may name a whole disk.
 _MOST_LOOKED_AT, _MOST_TOLD = 20_000, 5
-# Pixels that are wider or higher than that come from a slip in the file.
+# Sides of a pixel, one by the other: more is a slip in the file, less is as good as square.
 _MOST_STRETCH, _LEAST_STRETCH = 4.0, 1.02
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before its pixels."""
+    """What a file says of itself before its pixels.
+
+    Attributes:
+        format: Pillow's name for it; empty if it has none.
+        alpha: some pixels may be transparent.
+        sideways: the EXIF tag turns it by a quarter.
+        size: width and height of the pixels as they are stored.
+        aspect: how many times as wide as high a stored pixel is shown.
+    """
 
     format: str
     alpha: bool

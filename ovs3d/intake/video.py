@@ -64,6 +64,7 @@ def _frame_times(video: Path) -> list[int]:
 
 
 def _write_sharpest(video: Path, times: list[int], count: int, images: Path) -> int:
+    """Save the best frame of each stretch as soon as the next stretch has one; count them."""
     if not times:
         return 0
     count = min(count, len(times))
