@@ -3,7 +3,6 @@
 import argparse
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,13 +143,11 @@ def export_dense(
 
 @contextmanager
 def _only_writer(out: Path) -> Iterator[None]:
-    """Keep other processes from writing to the folder of `out`; remove what killed ones left."""
+    """Keep other processes from writing to the folder of `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(out.parent, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for leftover in out.parent.glob(f".{out.name}.*.tmp"):
-            shutil.rmtree(leftover)
         yield
     except BlockingIOError:
         raise StoreError(f"{out.parent}: another process is writing there; wait for it") from None

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,11 @@ class ReportInputs:
             StoreError: it is missing or damaged.
         """
         file = self.folder("evaluate") / "metrics.json"
-        try:
+        with _reading(file):
             content: dict[str, Any] = json.loads(file.read_text())
             if not {"per_class", "per_view", "protocol"} <= content.keys():
                 raise ValueError("no metrics")
-        except (OSError, ValueError, AttributeError) as error:
-            raise _damaged(file, error) from None
-        return content
+            return content
 
     def losses(self, stage: str) -> dict[str, list[float]]:
         """Read the loss curve of a training as column -> values.
@@ -65,12 +64,9 @@ class ReportInputs:
             StoreError: it is missing or damaged.
         """
         file = self.folder(stage) / "loss.csv"
-        try:
-            with file.open(newline="") as lines:
-                rows = list(csv.DictReader(lines))
+        with _reading(file), file.open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
             return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
-        except (OSError, ValueError, TypeError) as error:
-            raise _damaged(file, error) from None
 
     def picture(self, stage: str, name: str) -> Image.Image:
         """Read a picture that a stage drew.
@@ -79,12 +75,9 @@ class ReportInputs:
             StoreError: it is missing or damaged.
         """
         file = self.folder(stage) / name
-        try:
-            with Image.open(file) as image:
-                image.load()
-                return image
-        except (OSError, SyntaxError) as error:
-            raise _damaged(file, error) from None
+        with _reading(file), Image.open(file) as image:
+            image.load()
+            return image
 
 
 def open_report(
@@ -113,8 +106,13 @@ def open_report(
     return ReportInputs(name, data, photos, cameras, model, masks, parameters, downscale, device)
 
 
-def _damaged(file: Path, error: Exception) -> StoreError:
-    stage, scene = file.parts[-3:-1]
-    return StoreError(
-        f"{file}: cannot be read ({one_line(error)}); run `dvc repro {stage}@{scene}`"
-    )
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Tell of a file that cannot be read how to get it again."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, AttributeError, SyntaxError) as error:
+        stage, scene = file.parts[-3:-1]
+        raise StoreError(
+            f"{file}: cannot be read ({one_line(error)}); run `dvc repro {stage}@{scene}`"
+        ) from None
