@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.encoder_cost import EncoderCost
 from ovs3d.features.extract_clip import views_with_features
 from ovs3d.features.windows import lattice
@@ -62,17 +63,22 @@ class SceneSizes:
     volume_bytes: float
 
 
+def window_counts(params: ClipFeaturesParams, width: int, height: int) -> tuple[int, ...]:
+    """Return how many windows a view has at each scale; its photo has `width` x `height` pixels."""
+    size = (max(1, width // params.downscale), max(1, height // params.downscale))
+    return tuple(
+        lattice(*size, divisor, params.strides_per_window).count
+        for divisor in params.window_divisors
+    )
+
+
 def count_sizes(
     params: Preset, shape: SceneShape, clip: EncoderCost, dino: EncoderCost, tokens: int
 ) -> SceneSizes:
     """Count; the last three arguments become attributes as they are."""
-    section, field = params.clip_features, params.reconstruct
-    working = (shape.width // section.downscale, shape.height // section.downscale)
-    windows = tuple(
-        lattice(*working, divisor, section.strides_per_window).count
-        for divisor in section.window_divisors
-    )
-    clip_views = len(views_with_features(shape.photos, range(shape.trained), section.views))
+    field, share = params.reconstruct, params.clip_features.views
+    windows = window_counts(params.clip_features, shape.width, shape.height)
+    clip_views = len(views_with_features(shape.photos, range(shape.trained), share))
     # A plane has about as many nodes as a side of a cube of so many voxels.
     plane = field.voxels_end ** (2 / 3)
     density, appearance = (

@@ -101,12 +101,6 @@ def test_any_preset_of_the_file_can_be_taken(project: Path, scene_folder: Path) 
     assert entries["paper"]["distill"] == {"downscale": 1}
 
 
-def test_labels_may_come_from_a_file(project: Path, scene_folder: Path) -> None:
-    (project / "names.txt").write_text("apple\nwall\n")
-    assert new_scene("a", scene_folder / "images", "--labels", "names.txt") == 0
-    assert (project / "data/raw/a/segmentations/classes.txt").read_text() == "apple\nwall\n"
-
-
 def test_phrases_stand_in_the_file_as_they_were_given(
     project: Path, scene_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,10 +141,6 @@ def test_a_video_becomes_a_scene(project: Path) -> None:
         (("new", "{empty}", "--labels", "x"), "no photos in it"),
         (("new", "{photos}"), "no labels; say what is in the scene"),
         (("new", "{photos}", "--labels", "x,,y"), "--labels: name 2 is blank"),
-        (("new", "{photos}", "--labels", "a = x | x"), "label 'a' has the phrase 'x' twice"),
-        (("new", "{photos}", "--labels", "a = x b = y"), "more than one '=' in 'a = x b = y'"),
-        (("new", "{photos}", "--labels", "a = "), "--labels: name 1: label 'a' has an empty phr"),
-        (("new", "{photos}", "--labels", "x; y"), "commas separate names, not ';'"),
         (("new", "{photos}", "--labels", "x, " + "a " * 80), "is too long: with its prompt"),
         (("new", "{photos}", "--labels", "x,X"), "label 'X' is on name 1 already"),
         (

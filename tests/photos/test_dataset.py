@@ -1,5 +1,6 @@
 """Photos: what is read, and how a user's mistake is told."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,23 +52,21 @@ def test_open_photos_empty_folder_says_what_is_expected(tmp_path: Path) -> None:
         open_photos(tmp_path)
 
 
-def test_open_photos_unreadable_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [
+        (lambda path: path.write_text("<html>404</html>"), "cannot be read as an image"),
+        (lambda path: save_photo(path, height=63), "80 x 63 pixels is too small; .* 64"),
+        (lambda path: save_photo(path, width=81), r"81 x 64 pixels, but a\.png has 80 x 64"),
+    ],
+    ids=["unreadable", "tiny", "of another size"],
+)
+def test_open_photos_names_the_one_that_is_wrong(
+    tmp_path: Path, save: Callable[[Path], object], message: str
+) -> None:
     save_photo(tmp_path / "a.png")
-    (tmp_path / "b.jpg").write_text("<html>404</html>")
-    with pytest.raises(SceneError, match=r"b\.jpg: cannot be read as an image"):
-        open_photos(tmp_path)
-
-
-def test_open_photos_tiny_photo_is_named_with_its_size(tmp_path: Path) -> None:
-    save_photo(tmp_path / "a.png", width=80, height=63)
-    with pytest.raises(SceneError, match=r"a\.png: 80 x 63 pixels is too small; .* 64"):
-        open_photos(tmp_path)
-
-
-def test_open_photos_different_sizes_are_named(tmp_path: Path) -> None:
-    save_photo(tmp_path / "a.png")
-    save_photo(tmp_path / "b.png", width=81)
-    with pytest.raises(SceneError, match=r"b\.png: 81 x 64 pixels, but a\.png has 80 x 64"):
+    save(tmp_path / "b.jpg")
+    with pytest.raises(SceneError, match=rf"b\.jpg: {message}"):
         open_photos(tmp_path)
 
 
