@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ovs3d.apps.report_page import open_report, write_report
+from ovs3d.apps.report_inputs import open_report
+from ovs3d.apps.report_page import write_report
 from ovs3d.params import SceneParams
 from ovs3d.progress import summary_table
 from stages._run import run

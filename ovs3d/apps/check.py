@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 
 from ovs3d.apps import findings
-from ovs3d.apps.findings import Finding, Findings
+from ovs3d.apps.findings import Finding, Findings, mistake
 from ovs3d.apps.label_findings import check_labels
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError
@@ -39,7 +39,7 @@ def check_scene(name: str) -> list[Finding]:
     try:
         params = load_scene_params(PARAMS_FILE, name)
     except Ovs3dError as error:
-        return [Finding("error", str(error))]
+        return [mistake(str(error))]
     return findings.gather(_checks(name, params))
 
 

@@ -7,23 +7,20 @@ from dataclasses import dataclass
 
 import torch
 
+from ovs3d.apps.scene_sizes import FLOAT, SceneShape, SceneSizes, count_sizes
 from ovs3d.device import encoder_batch, encoder_workers, make_generator
 from ovs3d.features.encoder_cost import (
-    EncoderCost,
     clip_tower,
     dino_network,
     encoder_cost,
     seconds_per_flop,
     synchronize,
 )
-from ovs3d.features.extract_clip import views_with_features
-from ovs3d.features.windows import lattice
 from ovs3d.field.vm import VmVolume
 from ovs3d.params import Preset
 from ovs3d.poses.pairs import EXHAUSTIVE_UP_TO, SEQUENTIAL_OVERLAP, SIMILAR
 from ovs3d.poses.params import PosesParams
 
-_FLOAT = 4
 _START_BYTES = 450e6
 """Of a process that has imported torch and the rest."""
 _START_SECONDS = 5.0
@@ -36,12 +33,14 @@ _TIMED_VOXELS = 1 << 21
 _SIFT_SECONDS, _PAIR_SECONDS, _MAP_SECONDS = 0.4, 9e-9, 0.3
 # Samples of a ray that are evaluated: in reconstruction, when baked for distillation, in pictures.
 _TRAIN_SAMPLES, _BAKED_SAMPLES, _PICTURE_SAMPLES = 24, 8, 14
-_BAKED_BYTES = 4 * _FLOAT
+_RAY_BYTES = 3 * FLOAT + 3
+"""Of a pixel that is trained on: direction in float32, colour in 8 bits."""
+_BAKED_BYTES = 4 * FLOAT
 """Of a baked sample: place and weight."""
 _COLMAP_BYTES = 400e6
 _SIFT_BYTES = 50
 """Of a pixel, in a thread of its own: a pyramid of blurred pictures, gradients, float32."""
-_DECODED_BYTES = 12 * _FLOAT
+_DECODED_BYTES = 12 * FLOAT
 """Of a pixel of the photo that an encoder sees and of the next one: decoded, shrunk, in float32."""
 _MODEL_COPIES = 2
 """A model and the file that it is loaded from."""
@@ -55,61 +54,21 @@ _PICTURE_BYTES = 500e6
 """Of a chunk of rays that is marched for a picture."""
 
 
-@dataclass(frozen=True)
-class SceneShape:
-    """Numbers of photos, their pixels, labels, and views that are held out."""
-
-    photos: int
-    width: int
-    height: int
-    labels: int
-    held_out: int
-
-    def pixels(self, downscale: float) -> int:
-        """Return the pixels of a photo at `downscale`."""
-        return int(self.width / downscale) * int(self.height / downscale)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Costs:
     """What a scene costs.
 
     Attributes:
-        windows: per view, of each scale.
-        tokens: per view.
-        views: that DINO sees.
-        clip_views: that CLIP sees.
-        window_flops: of CLIP for a window.
-        view_flops: of DINO for a view.
+        sizes: what there is of it.
         seconds: by stage.
         memory: by stage, bytes at the peak.
         disk: by stage, bytes of what is worth telling.
     """
 
-    windows: tuple[int, ...]
-    tokens: int
-    views: int
-    clip_views: int
-    window_flops: int
-    view_flops: int
+    sizes: SceneSizes
     seconds: Mapping[str, float]
     memory: Mapping[str, float]
     disk: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Counts and bytes that several stages share; `work` is points times channels."""
-
-    clip: EncoderCost
-    dino: EncoderCost
-    windows: tuple[int, ...]
-    tokens: int
-    clip_views: int
-    clip_bytes: int
-    token_bytes: int
-    field_bytes: float
-    volume_bytes: float
 
 
 def scene_costs(params: Preset, shape: SceneShape, device: torch.device) -> Costs:
@@ -124,30 +83,22 @@ def scene_costs(params: Preset, shape: SceneShape, device: torch.device) -> Cost
     grid = [int(length / down) // patch for length in (shape.height, shape.width)]
     clip = encoder_cost(tower, side, side)
     dino = encoder_cost(network, grid[0] * patch, grid[1] * patch)
-    sizes = _sizes(params, shape, clip, dino, grid[0] * grid[1])
+    sizes = count_sizes(params, shape, clip, dino, grid[0] * grid[1])
     batch = encoder_batch(params.clip_features.batch, device)
     with encoder_workers(device) as workers:
         inputs = workers * batch
     clip_rate = seconds_per_flop(tower, side, batch, device)
     dino_rate = seconds_per_flop(network, _TIMED_TOKENS_SIDE * patch, 1, device)
-    encoders = {
-        "clip_features": clip_rate * clip.flops * sum(sizes.windows) * sizes.clip_views,
-        "dino_features": dino_rate * dino.flops * shape.photos,
-    }
     seconds = {
         "poses": pose_seconds(params.poses, shape),
-        **encoders,
+        "clip_features": clip_rate * clip.flops * sum(sizes.windows) * sizes.clip_views,
+        "dino_features": dino_rate * dino.flops * shape.photos,
         **_field_seconds(params, shape, device),
     }
     return Costs(
-        windows=sizes.windows,
-        tokens=sizes.tokens,
-        views=shape.photos,
-        clip_views=sizes.clip_views,
-        window_flops=clip.flops,
-        view_flops=dino.flops,
+        sizes=sizes,
         seconds={stage: _START_SECONDS + value for stage, value in seconds.items()},
-        memory=_memory(params, shape, sizes, inputs),
+        memory=_memory(params, sizes, inputs),
         disk={
             "clip_features": sizes.clip_bytes,
             "dino_features": sizes.token_bytes,
@@ -183,59 +134,30 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _sizes(
-    params: Preset, shape: SceneShape, clip: EncoderCost, dino: EncoderCost, tokens: int
-) -> _Sizes:
-    section = params.clip_features
-    working = (shape.width // section.downscale, shape.height // section.downscale)
-    windows = tuple(
-        lattice(*working, divisor, section.strides_per_window).count
-        for divisor in section.window_divisors
-    )
-    trained = range(shape.photos - shape.held_out)
-    clip_views = len(views_with_features(shape.photos, trained, section.views))
-    ranks = [params.reconstruct.density_ranks, params.reconstruct.appearance_ranks]
-    # A plane has about as many nodes as a side of a cube of so many voxels.
-    plane = params.reconstruct.voxels_end ** (2 / 3)
-    density, appearance = (sum(volume) * plane * _FLOAT for volume in ranks)
-    return _Sizes(
-        clip=clip,
-        dino=dino,
-        windows=windows,
-        tokens=tokens,
-        clip_views=clip_views,
-        # Vectors of float16, boxes of four int16.
-        clip_bytes=clip_views * sum(windows) * (2 * clip.dim + 8),
-        token_bytes=shape.photos * tokens * 2 * dino.dim,
-        field_bytes=density + appearance,
-        volume_bytes=density,
-    )
-
-
-def _memory(params: Preset, shape: SceneShape, sizes: _Sizes, clip_inputs: int) -> dict[str, float]:
-    clip, dino, own = sizes.clip, sizes.dino, params.distill
-    trained = shape.photos - shape.held_out
-    rays = trained * shape.pixels(params.reconstruct.downscale)
-    table = params.reconstruct.voxels_end * _FLOAT
+def _memory(params: Preset, sizes: SceneSizes, clip_inputs: int) -> dict[str, float]:
+    clip, dino, shape, own = sizes.clip, sizes.dino, sizes.shape, params.distill
+    rays = shape.trained * shape.pixels(params.reconstruct.downscale)
+    table = params.reconstruct.voxels_end * FLOAT
     channels = sum(params.reconstruct.appearance_ranks) + sum(params.reconstruct.density_ranks)
-    batch = params.reconstruct.batch * _TRAIN_SAMPLES * channels * _FLOAT
-    drawn = (own.batch + own.patches * own.patch_tokens**2) * _BAKED_SAMPLES * channels * _FLOAT
-    baked = trained * (shape.pixels(own.downscale) + sizes.tokens) * _BAKED_SAMPLES * _BAKED_BYTES
-    scores = trained * shape.pixels(own.downscale) * shape.labels * len(sizes.windows) * 2
+    batch = params.reconstruct.batch * _TRAIN_SAMPLES * channels * FLOAT
+    drawn = (own.batch + own.patches * own.patch_tokens**2) * _BAKED_SAMPLES * channels * FLOAT
+    pixels = shape.trained * shape.pixels(own.downscale)
+    baked = (pixels + shape.trained * sizes.tokens) * _BAKED_SAMPLES * _BAKED_BYTES
+    scores = pixels * shape.labels * len(sizes.windows) * 2
     # FDA keeps nothing per pair of tokens but its weight, and that twice for half of the pairs.
-    fda = own.patches * own.patch_tokens**4 * _FLOAT
+    fda = own.patches * own.patch_tokens**4 * FLOAT
     decoded = shape.pixels(1) * _DECODED_BYTES
     pictures = _PICTURE_BYTES + sizes.field_bytes + table
     alive = {
         "poses": _COLMAP_BYTES + _sift_pixels(params.poses, shape) * _SIFT_BYTES * _cores(),
         "clip_features": decoded
-        + _FLOAT * (_MODEL_COPIES * clip.parameters + clip_inputs * clip.largest * _LAYERS_ALIVE),
+        + FLOAT * (_MODEL_COPIES * clip.parameters + clip_inputs * clip.largest * _LAYERS_ALIVE),
         "dino_features": decoded
-        + _FLOAT * (_MODEL_COPIES * dino.parameters + dino.largest * _LAYERS_ALIVE),
-        "reconstruct": rays * 15 + _ADAM_COPIES * (sizes.field_bytes + batch) + 2 * table,
+        + FLOAT * (_MODEL_COPIES * dino.parameters + dino.largest * _LAYERS_ALIVE),
+        "reconstruct": rays * _RAY_BYTES + _ADAM_COPIES * (sizes.field_bytes + batch) + 2 * table,
         "lift": pictures
-        + _surface_points(params) * len(sizes.windows) * clip.dim * _FLOAT
-        + _FLOAT * _MODEL_COPIES * clip.parameters,
+        + _surface_points(params) * len(sizes.windows) * clip.dim * FLOAT
+        + FLOAT * _MODEL_COPIES * clip.parameters,
         "distill": sizes.clip_bytes
         + sizes.token_bytes
         + baked
@@ -260,14 +182,17 @@ def _field_seconds(params: Preset, shape: SceneShape, device: torch.device) -> d
     own, distill = params.reconstruct, params.distill
     drawn = distill.batch + distill.patches * distill.patch_tokens**2
     views = shape.held_out or 1
-    trained = shape.photos - shape.held_out
     scored = views * shape.pixels(params.evaluate.downscale)
     flown = (params.render.frames + views) * shape.pixels(params.render.downscale)
     flown += params.render.points
     return {
         "reconstruct": own.iterations * own.batch * _TRAIN_SAMPLES * training,
         # Once to find the surface, once to carry features to it.
-        "lift": 2 * trained * shape.pixels(params.lift.downscale) * _PICTURE_SAMPLES * forward,
+        "lift": 2
+        * shape.trained
+        * shape.pixels(params.lift.downscale)
+        * _PICTURE_SAMPLES
+        * forward,
         "distill": distill.iterations * drawn * _BAKED_SAMPLES * training,
         "evaluate": scored * _PICTURE_SAMPLES * forward,
         "render": flown * _PICTURE_SAMPLES * forward,

@@ -3,7 +3,6 @@
 import argparse
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from ovs3d.progress import progress, summary_table
 
 _PIXELS_PER_TILE = 16
 _SHARD_BYTES = 1 << 25
-"""Wanted of a file before compression: little memory, and a paper-sized view is 24 files."""
+"""Little memory, and a paper-sized view is 24 files."""
 _FLOAT32_BYTES = 4
 
 
@@ -79,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def export_dense(store: FeatureStore, out: Path, device: torch.device) -> DenseReport:
+def export_dense(
+    store: FeatureStore, out: Path, device: torch.device, shard_bytes: int = _SHARD_BYTES
+) -> DenseReport:
     """Stream the features of every pixel of every view into a Zarr array.
 
     One shard is in memory at a time, whatever the size of the scene. `out` appears when it is
@@ -91,6 +92,7 @@ def export_dense(store: FeatureStore, out: Path, device: torch.device) -> DenseR
             [view, scale, y, x, D] float32 holds `store.pixels`, rows in the order of the
             attribute `views`.
         device: where windows are averaged.
+        shard_bytes: wanted of a file before compression; one of 16 rows may have more.
 
     Raises:
         StoreError: a view cannot be read, or another process is writing to the same folder.
@@ -98,7 +100,7 @@ def export_dense(store: FeatureStore, out: Path, device: torch.device) -> DenseR
     shape = (len(store.views), store.scales, store.height, store.width, store.dim)
     tile = _PIXELS_PER_TILE
     row_bytes = store.scales * store.width * store.dim * _FLOAT32_BYTES
-    band = max(1, _SHARD_BYTES // (row_bytes * tile)) * tile
+    band = max(1, shard_bytes // (row_bytes * tile)) * tile
     with _only_writer(out), atomic_path(out) as temporary:
         group = zarr.create_group(
             temporary,
@@ -141,13 +143,11 @@ def export_dense(store: FeatureStore, out: Path, device: torch.device) -> DenseR
 
 @contextmanager
 def _only_writer(out: Path) -> Iterator[None]:
-    """Keep other processes from writing to the folder of `out`; remove what killed ones left."""
+    """Keep other processes from writing to the folder of `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(out.parent, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for leftover in out.parent.glob(f".{out.name}.*.tmp"):
-            shutil.rmtree(leftover)
         yield
     except BlockingIOError:
         raise StoreError(f"{out.parent}: another process is writing there; wait for it") from None

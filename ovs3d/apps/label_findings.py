@@ -3,35 +3,31 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ovs3d.apps.findings import Finding, Findings
+from ovs3d.apps.findings import Findings, mistake, warning
 from ovs3d.features.clip import make_tokenizer
 from ovs3d.features.prompts import make_prompts, too_long
 from ovs3d.params import Preset
-from ovs3d.photos.labels import Label, read_labels
+from ovs3d.photos.labels import LABELS_FILE, Label, read_labels
 
 
 def check_labels(segmentations: Path, params: Preset) -> Findings:
     """Look at the labels, and whether the text tower takes all their phrases."""
-    classes = segmentations / "classes.txt"
+    classes = segmentations / LABELS_FILE
     labels = read_labels(classes)
     if len(labels) == 1:
-        yield Finding(
-            "warning",
-            f"{classes}: one label, so everything gets it; name what is around it too",
-        )
+        yield warning(f"{classes}: one label, so everything gets it; name what is around it too")
     owners: dict[str, str] = {}
     for label in labels:
         for phrase in label.phrases:
             owner = owners.setdefault(phrase.casefold(), label.name)
             if owner != label.name:
-                yield Finding(
-                    "warning",
+                yield warning(
                     f"{classes}: the phrase '{phrase}' stands for '{owner}' and for "
-                    f"'{label.name}', which makes them hard to tell apart; keep one",
+                    f"'{label.name}', which makes them hard to tell apart; keep one"
                 )
     tokenizer = make_tokenizer(params.clip_features.model)
     for problem in too_long(labels, params.distill.templates, tokenizer):
-        yield Finding("error", problem)
+        yield mistake(problem)
 
 
 def check_prompts(labels: Sequence[Label], params: Preset) -> None:

@@ -20,11 +20,12 @@ from ovs3d.features.clip import load_clip
 from ovs3d.features.store import FeatureStore
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import Photos, load_photo, open_photos
-from ovs3d.photos.labels import Label, label_names, labels_of_option, read_labels
+from ovs3d.photos.labels import LABELS_FILE, Label, label_names, labels_of_option, read_labels
+from ovs3d.photos.views import spread_out
 from ovs3d.progress import plain_console
 
-_VIEWS = 2
-"""Views that are looked at if none are chosen."""
+VIEWS = 2
+"""So many views are looked at if none are chosen."""
 _RIVALS = 2
 
 
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cup, wall'; nothing is changed",
     )
     parser.add_argument(
-        "--views", type=int, nargs="+", help=f"photos by position; {_VIEWS} of them if not given"
+        "--views", type=int, nargs="+", help=f"photos by position; {VIEWS} of them if not given"
     )
     parser.add_argument("--out", type=Path, help="PNG; data/labels/NAME.png if not given")
 
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     labels = _labels(arguments.labels, folder)
     photos = open_photos(folder / "images")
     store = FeatureStore.open(built("clip_features", scene, "clip.zarr"))
-    views = arguments.views or choose_views(store.views)
+    views = arguments.views or spread_out(store.views, VIEWS)
     device = resolve_device(params.device)
     clip = params.stages.clip_features
     encoder = load_clip(clip.model, clip.weights, device)
@@ -71,12 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
     )
     console.print(f"relevancy maps of views {', '.join(map(str, views))}: {out}", soft_wrap=True)
     return 0
-
-
-def choose_views(views: Sequence[int]) -> list[int]:
-    """Choose a few evenly spaced views."""
-    count = min(_VIEWS, len(views))
-    return [views[(2 * k + 1) * len(views) // (2 * count)] for k in range(count)]
 
 
 def try_labels(
@@ -152,7 +147,7 @@ def _rivals(competition: Competition, label: int, labels: Sequence[str]) -> str:
 
 def _labels(words: str | None, folder: Path) -> tuple[Label, ...]:
     if words is None:
-        labels = read_labels(folder / "segmentations" / "classes.txt")
+        labels = read_labels(folder / "segmentations" / LABELS_FILE)
     else:
         labels = labels_of_option(words)
     if len(labels) < 2:

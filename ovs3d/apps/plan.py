@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from ovs3d.apps.costs import Costs, SceneShape, scene_costs
+from ovs3d.apps.costs import Costs, scene_costs
 from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
+from ovs3d.apps.scene_sizes import SceneShape, SceneSizes
 from ovs3d.device import resolve_device
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import open_photos
-from ovs3d.photos.labels import read_labels
+from ovs3d.photos.labels import LABELS_FILE, read_labels
 from ovs3d.progress import plain_console
 
 _GIGA, _MEGA = 1e9, 1e6
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         photos=len(photos),
         width=photos.width,
         height=photos.height,
-        labels=len(read_labels(folder / "segmentations" / "classes.txt")),
+        labels=len(read_labels(folder / "segmentations" / LABELS_FILE)),
         held_out=len(params.val_views) + len(params.test_views),
     )
     device = resolve_device(params.device)
@@ -47,21 +48,22 @@ def run(arguments: argparse.Namespace) -> int:
         f"{device.type} with {os.cpu_count()} cores",
         highlight=False,
     )
-    console.print(encoder_table(costs))
+    console.print(encoder_table(costs.sizes))
     console.print(stage_table(costs))
     console.print("estimates, good to a factor of about two")
     return 0
 
 
-def encoder_table(costs: Costs) -> Table:
+def encoder_table(sizes: SceneSizes) -> Table:
     """Tell windows and tokens per view and what the encoders compute for them."""
     table = Table("encoder", "inputs of a view", "GFLOP each", "TFLOP in all")
-    windows = " + ".join(map(str, costs.windows))
-    for name, inputs, each, views in (
-        ("CLIP", f"{windows} windows", costs.window_flops, costs.clip_views * sum(costs.windows)),
-        ("DINO", f"1 of {costs.tokens} tokens", costs.view_flops, costs.views),
+    windows = " + ".join(map(str, sizes.windows))
+    for name, of_view, cost, count in (
+        ("CLIP", f"{windows} windows", sizes.clip, sizes.clip_views * sum(sizes.windows)),
+        ("DINO", f"1 of {sizes.tokens} tokens", sizes.dino, sizes.shape.photos),
     ):
-        table.add_row(name, inputs, f"{each / _GIGA:,.1f}", f"{views * each / 1e12:,.1f}")
+        flops = cost.flops
+        table.add_row(name, of_view, f"{flops / _GIGA:,.1f}", f"{count * flops / 1e12:,.1f}")
     return table
 
 
@@ -87,11 +89,8 @@ def duration(seconds: float) -> str:
     """Say a time in the unit that fits, to two digits or so."""
     for unit, name in ((_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= 2 * unit:
-            return (
-                f"{seconds / unit:.0f} {name}"
-                if seconds >= 10 * unit
-                else (f"{seconds / unit:.1f} {name}")
-            )
+            digits = 0 if seconds >= 10 * unit else 1
+            return f"{seconds / unit:.{digits}f} {name}"
     return f"{seconds:.0f} s"
 
 

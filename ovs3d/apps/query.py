@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovs3d.apps.labels import choose_views
+from ovs3d.apps.labels import VIEWS
 from ovs3d.apps.project import PARAMS_FILE, built, check_views
 from ovs3d.device import resolve_device
 from ovs3d.errors import QueryError
@@ -24,6 +24,7 @@ from ovs3d.language.views import PointView, point_view
 from ovs3d.language.volume import Finding, LanguageVolume
 from ovs3d.language.words import clean, shorten
 from ovs3d.params import SceneParams, load_scene_params
+from ovs3d.photos.views import spread_out
 from ovs3d.progress import plain_console
 from ovs3d.space.cameras import Cameras, load_cameras
 
@@ -151,7 +152,7 @@ def _views(
 ) -> list[int]:
     held_out = params.val_views or params.test_views
     views = list(asked or [view for view in held_out if view in cameras.views])
-    views = views or choose_views(cameras.views)
+    views = views or spread_out(cameras.views, VIEWS)
     check_views(views, cameras.views, scene)
     return views
 

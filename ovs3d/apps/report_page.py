@@ -1,36 +1,26 @@
 """A page about a scene: everything that is needed to judge a run, in one file without network."""
 
-import csv
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovs3d.device import resolve_device
-from ovs3d.distill.model import load_segmentation
-from ovs3d.errors import StoreError, one_line
+from ovs3d.apps.report_inputs import ReportInputs
 from ovs3d.evaluation.figures import label_entries, overlay
 from ovs3d.evaluation.metrics import confusion_matrix, iou_per_class
 from ovs3d.evaluation.palette import NO_LABEL_COLOR, UNLABELLED, WRONG_COLOR
-from ovs3d.evaluation.segment import Segmenter, segment_view, shrink_labels, top_labels
+from ovs3d.evaluation.segment import segment_view, shrink_labels, top_labels
 from ovs3d.exports.html import curves, figure, picture, slider, table
 from ovs3d.files import atomic_path
-from ovs3d.params import SceneParams
-from ovs3d.photos.dataset import NO_LABEL, Photos, load_photo, open_photos
-from ovs3d.photos.masks import read_masks, unpack_masks
+from ovs3d.photos.dataset import NO_LABEL, load_photo
+from ovs3d.photos.masks import unpack_masks
 from ovs3d.progress import progress
-from ovs3d.space.cameras import Cameras, load_cameras
 
 _STAGES = ("poses", "clip_features", "dino_features", "reconstruct", "distill", "evaluate")
 _PACKAGES = ("ovs3d", "torch", "open_clip_torch", "timm", "pycolmap", "numpy", "zarr")
@@ -38,50 +28,6 @@ _MOST_PHOTOS, _MOST_VIEWS = 60, 12
 """More would not fit into a page of 10 MB; evenly spaced ones stand for all."""
 _THUMBNAIL, _VIEW, _FIGURE = 160, 420, 1100
 """Widths in pixels."""
-
-
-@dataclass(frozen=True)
-class ReportInputs:
-    """What the page is about."""
-
-    name: str
-    data: Path
-    """Holds `<stage>/<scene>` of every stage."""
-    photos: Photos
-    cameras: Cameras
-    model: Segmenter
-    masks: Mapping[int, NDArray[np.uint8]]
-    """View index -> masks, packed as `read_masks` returns them."""
-    parameters: Mapping[str, Any]
-    """Those of the scene, presets and overrides resolved."""
-    downscale: int
-    device: torch.device
-
-
-def open_report(
-    name: str, images: Path, segmentations: Path, data: Path, params: SceneParams
-) -> ReportInputs:
-    """Read what the page is about.
-
-    Args:
-        name: of the scene.
-        images: folder of its photos.
-        segmentations: folder of its labels and masks.
-        data: holds `<stage>/<scene>` of every stage.
-        params: of the scene.
-
-    Raises:
-        Ovs3dError: a stage has not run yet, or what it left cannot be read.
-    """
-    device = resolve_device(params.device)
-    cameras = load_cameras(data / "poses" / name / "cameras.json")
-    model = load_segmentation(data / "distill" / name / "segmentation.safetensors", device)
-    photos = open_photos(images)
-    masks = read_masks(segmentations, model.labels, photos)
-    # What it may take of memory changes nothing.
-    parameters = params.model_dump(mode="json", exclude={"memory_budget"})
-    downscale = params.stages.evaluate.downscale
-    return ReportInputs(name, data, photos, cameras, model, masks, parameters, downscale, device)
 
 
 def write_report(inputs: ReportInputs, out: Path) -> int:
@@ -113,12 +59,15 @@ class _Page:
 
     def __init__(self, inputs: ReportInputs) -> None:
         self.inputs, self.labels = inputs, inputs.model.labels
-        self.metrics = _read_json(self._file("evaluate", "metrics.json"))
+        self.metrics = inputs.metrics()
+        # IoU [C] of the views shown that have masks, as they are drawn.
+        self._ious: dict[int, NDArray[np.float64]] = {}
 
     def parts(self) -> dict[str, str]:
         """Return what the template asks for."""
         inputs = self.inputs
         photos, placed = len(inputs.photos), len(inputs.cameras)
+        # Before the scores of labels, which tell the worst of these views.
         views = self._views()
         return {
             "title": escape(inputs.name),
@@ -174,11 +123,6 @@ class _Page:
                 advance()
         return "".join(parts)
 
-    @cached_property
-    def _ious(self) -> dict[int, NDArray[np.float64]]:
-        """IoU [C] of the views shown that have masks; filled as they are drawn."""
-        return {}
-
     def _view(self, view: int) -> str:
         inputs, count = self.inputs, len(self.labels)
         photo = load_photo(inputs.photos.paths[view], inputs.downscale).numpy()
@@ -232,7 +176,7 @@ class _Page:
     def _losses(self) -> str:
         charts = []
         for stage in ("reconstruct", "distill"):
-            columns = _read_columns(self._file(stage, "loss.csv"))
+            columns = self.inputs.losses(stage)
             steps = columns.pop("step", [])
             # Of another size than losses.
             quality = columns.pop("psnr", None)
@@ -243,53 +187,17 @@ class _Page:
         return "".join(charts)
 
     def _stored(self, stage: str, name: str, caption: str) -> str:
-        file = self._file(stage, name)
-        try:
-            with Image.open(file) as image:
-                return figure(picture(image, caption, _FIGURE), caption)
-        except (OSError, SyntaxError) as error:
-            raise _damaged(file, error) from None
+        return figure(picture(self.inputs.picture(stage, name), caption, _FIGURE), caption)
 
     def _costs(self) -> str:
         rows = []
         for stage in _STAGES:
-            files = [
-                f for f in (self.inputs.data / stage / self.inputs.name).rglob("*") if f.is_file()
-            ]
+            files = [path for path in self.inputs.folder(stage).rglob("*") if path.is_file()]
             megabytes = sum(file.stat().st_size for file in files) / 1e6
             rows.append((stage, len(files), f"{megabytes:.1f}"))
         return table(("stage", "files", "MB"), rows)
-
-    def _file(self, stage: str, name: str) -> Path:
-        return self.inputs.data / stage / self.inputs.name / name
 
 
 def _evenly(values: Sequence[int], most: int) -> list[int]:
     count = min(most, len(values))
     return [values[rank * len(values) // count] for rank in range(count)]
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(file.read_text())
-        if not {"per_class", "per_view", "protocol"} <= content.keys():
-            raise ValueError("no metrics")
-    except (OSError, ValueError, AttributeError) as error:
-        raise _damaged(file, error) from None
-    return content
-
-
-def _read_columns(file: Path) -> dict[str, list[float]]:
-    try:
-        with file.open(newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
-    except (OSError, ValueError, TypeError) as error:
-        raise _damaged(file, error) from None
-
-
-def _damaged(file: Path, error: Exception) -> StoreError:
-    stage, scene = file.parts[-3:-1]
-    return StoreError(
-        f"{file}: cannot be read ({one_line(error)}); run `dvc repro {stage}@{scene}`"
-    )

@@ -12,7 +12,7 @@ _WINDOW_SIGMA = 1.5
 _STABILISERS = (0.01**2, 0.03**2)
 """Window and constants of Wang et al. 2004, for a data range of 1."""
 _INERTIA = 1.0
-"""Of a change of colours, in pixels of full brightness."""
+"""Weight of leaving the colours as they are: as much as one white pixel has in the fit."""
 
 
 def psnr(prediction: Tensor, target: Tensor, seen: Tensor | None = None) -> float:

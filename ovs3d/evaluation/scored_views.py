@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ovs3d.errors import PosesError, SceneError
+from ovs3d.photos.views import spread_out
 from ovs3d.sections import Split
 
 _STAND_INS = 5
@@ -112,8 +113,5 @@ def _placed(
 
 
 def _stand_ins(registered: Collection[int], split: Split) -> ScoredViews:
-    everything = sorted(registered)
-    count = min(_STAND_INS, len(everything))
-    views = [everything[(2 * k + 1) * len(everything) // (2 * count)] for k in range(count)]
-    text = "training views (the scene holds out none)"
-    return ScoredViews("training", tuple(views), split, True, text)
+    views = tuple(spread_out(sorted(registered), _STAND_INS))
+    return ScoredViews("training", views, split, True, "training views (the scene holds out none)")

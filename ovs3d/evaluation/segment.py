@@ -100,13 +100,8 @@ def segment_view(
         array: NDArray[np.float32] = values.float().cpu().numpy()
         return array.reshape(height, width, *values.shape[1:])
 
-    return SegmentedView(
-        as_image(rays.color),
-        as_image(rays.depth),
-        as_image(rays.opacity),
-        as_image(rays.logits),
-        as_image(rays.selection),
-    )
+    parts = (rays.color, rays.depth, rays.opacity, rays.logits, rays.selection)
+    return SegmentedView(*map(as_image, parts))
 
 
 def shrink_labels(labels: NDArray[np.uint8], downscale: int) -> NDArray[np.uint8]:

@@ -11,13 +11,14 @@ import torch
 
 from ovs3d.errors import PosesError
 from ovs3d.exports.coordinates import Frame, inverse
+from ovs3d.exports.flight import path_cameras
+from ovs3d.exports.transforms import OPENGL_FROM_OPENCV
 from ovs3d.poses.colmap_model import read_model
 from ovs3d.poses.given_poses import proper_pose
 from ovs3d.space.cameras import Cameras
 from ovs3d.space.distortion import from_colmap_camera
 from ovs3d.space.normalise import Array, focus
 
-_OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 _DOWN = np.array([0.0, 1.0, 0.0])
 """Of the unit scene, see `ovs3d.space.cameras`."""
 
@@ -48,9 +49,7 @@ def orbit(cameras: Cameras, frames: int) -> Cameras:
     right = np.cross(_DOWN, forward)
     right /= np.linalg.norm(right, axis=1, keepdims=True)
     down = np.cross(forward, right)
-    made = np.stack([right, down, forward, centres], axis=2)
-    intrinsics = cameras.intrinsics.mean(dim=0).expand(frames, -1).numpy()
-    return _like(cameras, [f"frame {index}" for index in range(frames)], made, intrinsics)
+    return path_cameras(cameras, np.stack([right, down, forward, centres], axis=2))
 
 
 def read_path(path: Path, frame: Frame, cameras: Cameras) -> Cameras:
@@ -69,21 +68,14 @@ def read_path(path: Path, frame: Frame, cameras: Cameras) -> Cameras:
         raise PosesError(f"{path}: no such file or folder; --cameras takes photos, orbit or flight")
     read = _read_colmap if path.is_dir() else _read_json
     names, poses, lenses, size = read(path, cameras)
-    to_unit = inverse(frame.from_unit)
-    found = _like(cameras, names, to_unit.poses(poses), lenses[:, :4])
-    distortion = torch.from_numpy(np.ascontiguousarray(lenses[:, 4:]))
-    return replace(found, distortion=distortion, width=size[0], height=size[1])
-
-
-def _like(cameras: Cameras, names: Sequence[str], poses: Array, intrinsics: Array) -> Cameras:
-    """Return undistorted cameras with views from 0 and the bounds of others."""
+    intrinsics, distortion = torch.from_numpy(lenses).split(4, dim=1)
     return replace(
-        cameras,
-        views=tuple(range(len(names))),
+        path_cameras(cameras, inverse(frame.from_unit).poses(poses)),
         names=tuple(names),
-        intrinsics=torch.from_numpy(np.array(intrinsics)),
-        distortion=torch.zeros(len(names), 4, dtype=torch.float64),
-        world_from_camera=torch.from_numpy(np.ascontiguousarray(poses)),
+        intrinsics=intrinsics.contiguous(),
+        distortion=distortion.contiguous(),
+        width=size[0],
+        height=size[1],
     )
 
 
@@ -122,16 +114,17 @@ def _read_json(file: Path, cameras: Cameras) -> _Read:
     poses = []
     for index, matrix in enumerate(matrices):
         pose = proper_pose(matrix, f"{file}: frame number {index}")
-        pose[:, :3] = pose[:, :3] @ _OPENCV_FROM_OPENGL
+        pose[:, :3] = pose[:, :3] @ OPENGL_FROM_OPENCV
         poses.append(pose)
     names = [str(each.get("file_path", index)) for index, each in enumerate(frames)]
     return names, np.stack(poses), np.array(lenses), size
 
 
 def _lens(values: dict[str, Any], default: Sequence[float]) -> list[float]:
-    keys = ("fl_x", "fl_y", "cx", "cy")
-    known = "fl_x" in values
-    lens = [float(values.get(key, values.get("fl_x", 0))) for key in keys[:2]] if known else []
-    lens += [float(values.get(key, default[2 + i])) for i, key in enumerate(keys[2:])]
-    lens = lens if known else [*default[:2], *lens]
-    return lens + [float(values.get(key, 0.0)) for key in ("k1", "k2", "p1", "p2")]
+    """Return fx, fy, cx, cy, k1, k2, p1, p2; `default` has the first four."""
+    focal = default[:2]
+    if "fl_x" in values:
+        focal = [values["fl_x"], values.get("fl_y", values["fl_x"])]
+    centre = [values.get("cx", default[2]), values.get("cy", default[3])]
+    distortion = [values.get(key, 0.0) for key in ("k1", "k2", "p1", "p2")]
+    return [float(value) for value in (*focal, *centre, *distortion)]

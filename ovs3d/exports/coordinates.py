@@ -1,7 +1,7 @@
 """The frame in which a scene is exported, and the similarity that leads to it."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +93,5 @@ def find_frame(name: str | None, poses: Path, images: Path) -> Frame:
 
 def inverse(similarity: Similarity) -> Similarity:
     """Return the map that leads back."""
-    back = similarity.rotation.T
-    scale = 1 / similarity.scale
-    return replace(
-        similarity,
-        scale=scale,
-        rotation=back,
-        translation=-scale * back @ similarity.translation,
-    )
+    back, scale = similarity.rotation.T, 1 / similarity.scale
+    return Similarity(scale, back, -scale * back @ similarity.translation)

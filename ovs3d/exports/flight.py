@@ -42,9 +42,6 @@ def fly_through(cameras: Cameras, frames: int) -> Cameras:
     Args:
         cameras: the registered cameras to fly between.
         frames: number of cameras to make.
-
-    Returns:
-        Cameras with views 0 to frames - 1, the mean intrinsics and no distortion.
     """
     poses = cameras.world_from_camera.cpu().numpy()
     centres = poses[:, :, 3]
@@ -56,14 +53,29 @@ def fly_through(cameras: Cameras, frames: int) -> Cameras:
     weights /= weights.sum(axis=1, keepdims=True)
     path = np.einsum("tv,vij->tij", weights, poses)[_even_steps(weights @ centres, frames)]
     path[:, :, :3] = _nearest_rotations(path[:, :, :3])
-    intrinsics = cameras.intrinsics.mean(dim=0, keepdim=True).expand(frames, -1)
+    return path_cameras(cameras, path)
+
+
+def path_cameras(cameras: Cameras, poses: NDArray[np.float64]) -> Cameras:
+    """Make cameras at given poses.
+
+    Args:
+        cameras: of the photos.
+        poses: world from camera, [N, 3, 4].
+
+    Returns:
+        Cameras with views 0 to N - 1, the mean intrinsics of the photos, no distortion, and the
+        bounds of the photos.
+    """
+    count = len(poses)
+    intrinsics = cameras.intrinsics.mean(dim=0, keepdim=True).expand(count, -1)
     return replace(
         cameras,
-        views=tuple(range(frames)),
-        names=tuple(f"frame {frame}" for frame in range(frames)),
+        views=tuple(range(count)),
+        names=tuple(f"frame {frame}" for frame in range(count)),
         intrinsics=intrinsics,
         distortion=torch.zeros_like(intrinsics),
-        world_from_camera=torch.from_numpy(path).to(cameras.world_from_camera),
+        world_from_camera=torch.from_numpy(np.ascontiguousarray(poses)),
     )
 
 

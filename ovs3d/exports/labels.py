@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.errors import SceneError, did_you_mean
+from ovs3d.evaluation.drawing import save_png
 from ovs3d.evaluation.palette import color_table, label_colors
-from ovs3d.files import atomic_path, write_json
+from ovs3d.files import write_json
 
 
 def chosen_labels(labels: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
@@ -37,5 +38,4 @@ def write_label_map(path: Path, label_map: NDArray[np.uint8], count: int) -> Non
     """Write label indices [h, w], `NO_LABEL` among them, as a PNG in the labels' colours."""
     image = Image.fromarray(label_map)
     image.putpalette(color_table(count).tobytes())
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG", optimize=False)
+    save_png(image, path)

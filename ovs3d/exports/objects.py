@@ -172,12 +172,7 @@ def _rounded(values: Any) -> Any:
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {key: entry[key] for key in ("id", "name", "label", "label_index")}
-    columns = {
-        "min": entry["box"]["min"],
-        "max": entry["box"]["max"],
-        "centroid": entry["centroid"],
-    }
-    for name, values in columns.items():
+    for name, values in {**entry["box"], "centroid": entry["centroid"]}.items():
         row |= {f"{name}_{axis}": value for axis, value in zip("xyz", values, strict=True)}
     row |= {key: entry[key] for key in ("volume", "area", "confidence")}
     return row | {"photos": " ".join(map(str, entry["photos"]))}

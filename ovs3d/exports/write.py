@@ -120,7 +120,7 @@ def write_all(scene: SegmentedScene, out: Path, options: ExportOptions) -> Write
 
 
 class _Writer:
-    """Writes the parts; those that many of them need are at hand."""
+    """Writes the parts of an export, and holds what several of them need."""
 
     def __init__(
         self,

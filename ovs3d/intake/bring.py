@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ExifTags, Image
+from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from ovs3d.errors import SceneError
 from ovs3d.intake.photo_files import SUFFIXES, Header, read_header
-from ovs3d.photos.dataset import PHOTO_SUFFIXES, flat, opaque, opened, same_shape, upright
+from ovs3d.photos.dataset import PHOTO_SUFFIXES, same_shape, visible
 from ovs3d.photos.masks import read_mask
+from ovs3d.photos.picture_files import JPEG, flat, opaque, opened, upright
 from ovs3d.photos.sharpness import look_at_photo
 from ovs3d.poses.lenses import CAMERA_TAGS, LENS_TAGS
 from ovs3d.poses.undistort import Undistortion
@@ -23,13 +25,10 @@ from ovs3d.progress import progress
 
 # Pillow, COLMAP and video tools all read these.
 _COPIED = ("JPEG", "MPO", "PNG")
-_JPEG_QUALITY = 95
-# What tells lenses apart, and from what else COLMAP takes the focal length with which it starts.
+# What tells lenses apart, and from what else COLMAP takes the focal length that it starts with.
 _LENS_TAGS = (
     *LENS_TAGS,
-    ExifTags.Base.FocalPlaneXResolution,
-    ExifTags.Base.FocalPlaneYResolution,
-    ExifTags.Base.FocalPlaneResolutionUnit,
+    *(Base.FocalPlaneXResolution, Base.FocalPlaneYResolution, Base.FocalPlaneResolutionUnit),
 )
 
 
@@ -39,11 +38,11 @@ class Plan:
 
     Attributes:
         name: of the photo.
-        copied: byte for byte.
-        turned: as the EXIF tag says; otherwise the stored pixels are those that were posed.
-        redraw: by the pinhole camera that takes the place of the lens.
-        stretched: the pixels of the file are not square.
-        size: width and height, upright.
+        copied: it stays as it is, byte for byte.
+        turned: as the EXIF tag says; False where poses are of the pixels as they are stored.
+        redraw: without distortion, by this; None: the lens may stay.
+        stretched: the pixels of the file are not square, those of the photo will be.
+        size: width and height in pixels, upright, before it is put on a canvas.
         canvas: side of the square in whose middle it is put where some photos are upright and some
             lie; the border is transparent.
         mask: a file that is dark where the photo is not to be looked at.
@@ -69,9 +68,9 @@ def plan_photos(
 
     Args:
         photos: files.
-        rewrite: of these, the ones to take as they are stored, some of them to redraw.
+        rewrite: those to take as they are stored, not turned -> how to redraw them, if at all.
         masks: photo -> file that is dark where the photo is not to be looked at.
-        posed: the photos have poses, which are right for pixels that are not square as well.
+        posed: the photos have poses; those are of the pixels as they are, so none are stretched.
 
     Raises:
         SceneError: a file is no picture, or two would get one name.
@@ -84,14 +83,13 @@ def plan_photos(
     names = photo_names(photos, alpha)
     plans = {}
     for path, header in headers.items():
-        redraw = rewrite.get(path)
         stretched = not posed and header.aspect != 1
         changes = path in rewrite or path in masks or stretched or canvas is not None
         plans[path] = Plan(
             name=names[path],
             copied=not changes and header.format in _COPIED,
             turned=path not in rewrite,
-            redraw=redraw,
+            redraw=rewrite.get(path),
             stretched=stretched,
             size=sizes[path],
             canvas=canvas,
@@ -147,7 +145,8 @@ def bring_photos(plans: Mapping[Path, Plan], images: Path, link: bool) -> None:
         for path, plan in plans.items():
             if plan.copied:
                 look_at_photo(path)
-                _copy(path, images / plan.name, link)
+                place = _link if link else shutil.copyfile
+                place(path, images / plan.name)
             else:
                 _write(path, plan, images / plan.name)
             advance()
@@ -161,15 +160,11 @@ def bring_masks(segmentations: Path, plans: Sequence[Plan], target: Path) -> Non
         plans: of the photos, by view; none if these are as they were.
         target: the folder to make. It can be written, even if the source cannot.
     """
-    for folder in sorted(path for path in segmentations.iterdir() if path.is_dir()):
-        if folder.name.startswith("."):
-            continue
+    for folder in filter(Path.is_dir, visible(segmentations)):
         (target / folder.name).mkdir(parents=True)
         known = folder.name.isdecimal() and int(folder.name) < len(plans)
         plan = plans[int(folder.name)] if known else None
-        for path in sorted(folder.iterdir()):
-            if path.name.startswith("."):
-                continue
+        for path in visible(folder):
             copy = target / folder.name / path.name
             if plan is None or not (plan.redraw or plan.stretched or plan.canvas):
                 shutil.copyfile(path, copy)
@@ -180,18 +175,16 @@ def bring_masks(segmentations: Path, plans: Sequence[Plan], target: Path) -> Non
 def _size(header: Header, as_stored: bool, posed: bool) -> tuple[int, int]:
     width, height = header.size
     if not posed:
-        width, height = (
-            (round(width * header.aspect), height)
-            if header.aspect > 1
-            else (width, round(height / header.aspect))
-        )
+        # One side grows, none shrinks.
+        width = round(width * max(1.0, header.aspect))
+        height = round(height / min(1.0, header.aspect))
     return (height, width) if header.sideways and not as_stored else (width, height)
 
 
 def _write(path: Path, plan: Plan, target: Path) -> None:
     with opened(path) as file:
         photo, mask = flat(file), opaque(file)
-        # Drawn anew, a photo's focal length may be wrong.
+        # Where pixels move, the focal length of the EXIF holds no longer.
         exif = _camera_exif(file) if plan.turned and not plan.stretched else Image.Exif()
         if plan.turned:
             photo = upright(photo, file)
@@ -215,13 +208,13 @@ def _write(path: Path, plan: Plan, target: Path) -> None:
     if target.suffix.lower() == ".png":
         photo.save(target, "PNG", exif=exif)
     else:
-        photo.save(target, "JPEG", quality=_JPEG_QUALITY, subsampling=0, exif=exif)
+        photo.save(target, "JPEG", exif=exif, **JPEG)
 
 
 def _change_mask(path: Path, plan: Plan) -> Image.Image:
     mask = read_mask(path)
     if plan.stretched:
-        # Drawn on the pixels as they were, or as they are seen.
+        # It may have been drawn on the pixels as they are stored, or as a viewer shows them.
         mask = mask.resize(plan.size, Image.Resampling.NEAREST)
     mask = _change_size(mask, plan.size, path)
     if plan.redraw:
@@ -245,15 +238,12 @@ def _camera_exif(file: Image.Image) -> Image.Exif:
     """Return what the EXIF says about camera and lens."""
     exif, found = Image.Exif(), file.getexif()
     exif.update({tag: found[tag] for tag in CAMERA_TAGS if tag in found})
-    lens = found.get_ifd(ExifTags.IFD.Exif)
-    exif.get_ifd(ExifTags.IFD.Exif).update({tag: lens[tag] for tag in _LENS_TAGS if tag in lens})
+    lens = found.get_ifd(IFD.Exif)
+    exif.get_ifd(IFD.Exif).update({tag: lens[tag] for tag in _LENS_TAGS if tag in lens})
     return exif
 
 
-def _copy(path: Path, target: Path, link: bool) -> None:
-    if not link:
-        shutil.copyfile(path, target)
-        return
+def _link(path: Path, target: Path) -> None:
     try:
         os.link(path.resolve(), target)
     except OSError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ovs3d.errors import SceneError
 from ovs3d.intake import importers_llff
@@ -12,22 +12,13 @@ from ovs3d.intake.importers_llff import read_llff
 from ovs3d.intake.importers_transforms import read_transforms, transforms_files
 from ovs3d.intake.photo_files import SUFFIXES, list_photos
 from ovs3d.intake.video import VIDEO_SUFFIXES
+from ovs3d.photos.labels import LABELS_FILE
 from ovs3d.poses.given_poses import GivenPoses, fit_to_photos
 from ovs3d.poses.undistort import Undistortion
 
 Format = Literal["photos", "video", "3d-ovs", "llff", "nerfstudio", "instant-ngp", "lerf", "colmap"]
-FORMATS: tuple[Format, ...] = (
-    "photos",
-    "video",
-    "3d-ovs",
-    "llff",
-    "nerfstudio",
-    "instant-ngp",
-    "lerf",
-    "colmap",
-)
+FORMATS: tuple[Format, ...] = get_args(Format)
 """`nerfstudio`, `instant-ngp` and `lerf` are the same file, `transforms.json`."""
-LABELS_FILE = "classes.txt"
 
 _IMAGES = ("images", "input", "images_2", "images_4", "images_8", "rgb", "photos")
 

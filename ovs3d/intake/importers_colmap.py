@@ -10,14 +10,17 @@ import pycolmap
 from ovs3d.errors import PosesError
 from ovs3d.intake.photo_files import register_heic
 from ovs3d.intake.photo_finder import find_photos, photos_beside
+from ovs3d.photos.dataset import visible
 from ovs3d.poses.colmap_model import read_model, rebuild
 from ovs3d.poses.given_poses import GivenPoses, name_some
 
+# Where tools leave models, below the folder of a scene; the first that holds any counts.
 _PLACES = (
     *("sparse", "colmap/sparse", "colmap", "sparse_txt", "colmap_text", "text", "model", "sfm"),
     *("undistorted/sparse", "dense/sparse", "dense", "distorted/sparse", "distorted", "."),
 )
 _DEEPER = 3
+"""Levels of folders that are looked through below such a place."""
 _SUFFIXES = (".bin", ".txt")
 _PARTS = ("cameras", "images", "points3D", "rigs", "frames")
 
@@ -75,9 +78,7 @@ def _models(place: Path, deeper: int = _DEEPER) -> list[Path]:
     """List the models of a folder and of those below it."""
     if not place.is_dir():
         return []
-    parts = sorted(
-        path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    parts = [path for path in visible(place) if path.is_dir()]
     here = [path for path in (place, *parts) if _is_model(path)]
     if here or not deeper:
         return here
@@ -154,6 +155,7 @@ def _with_second_lines(text: str) -> str:
 
 
 def _is_image(line: str) -> bool:
+    """Tell whether a line of `images.txt` is about an image, not about the points in it."""
     words = line.split(maxsplit=9)
     if len(words) < 10 or not (_is_number(words[0], int) and _is_number(words[8], int)):
         return False

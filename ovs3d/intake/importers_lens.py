@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ovs3d.errors import PosesError, SceneError
-from ovs3d.photos.dataset import upright_size
+from ovs3d.photos.picture_files import upright_size
 from ovs3d.poses.colmap_model import Lens
 
 _FISHEYE = "OPENCV_FISHEYE"
@@ -51,32 +52,25 @@ def read_lens(values: Mapping[str, Any], photo: Path, where: str) -> Lens:
         width, height = upright_size(photo)
     except SceneError as error:
         raise PosesError(str(error)) from None
-    width, height = (
-        int(_number(values, "w", width, where)),
-        int(_number(values, "h", height, where)),
-    )
+    number = partial(_number, values, where)
+    width, height = int(number("w", width)), int(number("h", height))
     if not 1 <= min(width, height) <= max(width, height) < _MAX_SIDE:
         raise PosesError(f"{where}: w and h are {width} and {height}, expected pixels of a photo")
-    centre = (
-        _number(values, "cx", width / 2, where),
-        _number(values, "cy", height / 2, where),
-    )
+    centre = (number("cx", width / 2), number("cy", height / 2))
     if _FTHETA[1] in values:
         return _ftheta(values, centre, (width, height), where)
-    angle = _number(values, "camera_angle_x", 0.0, where)
-    fx = _number(values, "fl_x", width / 2 / math.tan(angle / 2) if angle else 0.0, where)
-    angle = _number(values, "camera_angle_y", 0.0, where)
+    angle = number("camera_angle_x")
+    fx = number("fl_x", width / 2 / math.tan(angle / 2) if angle else 0.0)
+    angle = number("camera_angle_y")
     by_angle = height / 2 / math.tan(angle / 2) if angle and "fl_x" not in values else fx
-    fy = _number(values, "fl_y", by_angle, where)
+    fy = number("fl_y", by_angle)
     if not min(fx, fy) > 0:
         raise PosesError(f"{where}: intrinsics are missing: neither fl_x nor camera_angle_x")
-    k1, k2, k3, k4, p1, p2 = (
-        _number(values, key, 0.0, where) for key in ("k1", "k2", "k3", "k4", "p1", "p2")
-    )
+    k1, k2, k3, k4, p1, p2 = map(number, ("k1", "k2", "k3", "k4", "p1", "p2"))
     lens = (fx, fy, *centre)
     if model == "THIN_PRISM_FISHEYE":
-        sx, sy = (_number(values, key, 0.0, where) for key in ("sx1", "sy1"))
-        return Lens(model, (*lens, k1, k2, p1, p2, k3, k4, sx, sy), width, height)
+        thin = (number("sx1"), number("sy1"))
+        return Lens(model, (*lens, k1, k2, p1, p2, k3, k4, *thin), width, height)
     if "FISHEYE" in model:
         return Lens(_FISHEYE, (*lens, k1, k2, k3, k4), width, height)
     if k4:
@@ -121,7 +115,7 @@ def _ftheta(
 
     COLMAP's OPENCV_FISHEYE gives the distance by powers of the angle: fit over the photo.
     """
-    powers = [_number(values, key, 0.0, where) for key in _FTHETA]
+    powers = [_number(values, where, key) for key in _FTHETA]
     corners = np.array([[x, y] for x in (0, size[0]) for y in (0, size[1])], dtype=np.float64)
     radius = np.linspace(0, np.linalg.norm(corners - centre, axis=1).max(), 200)[1:]
     angle = np.polynomial.polynomial.polyval(radius, powers)
@@ -138,7 +132,7 @@ def _ftheta(
     return Lens(_FISHEYE, tuple(float(value) for value in params), *size)
 
 
-def _number(values: Mapping[str, Any], key: str, default: float, where: str) -> float:
+def _number(values: Mapping[str, Any], where: str, key: str, default: float = 0.0) -> float:
     value = default if values.get(key) is None else values[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise PosesError(f"{where}: {key} is {value!r}, expected a number")

@@ -11,7 +11,8 @@ from PIL import Image
 
 from ovs3d.errors import SceneError
 from ovs3d.intake.video import VIDEO_SUFFIXES
-from ovs3d.photos.dataset import PHOTO_SUFFIXES, holds_heic, opened, sideways
+from ovs3d.photos.dataset import PHOTO_SUFFIXES, visible
+from ovs3d.photos.picture_files import holds_heic, opened, sideways
 
 SUFFIXES = (
     *PHOTO_SUFFIXES,
@@ -25,17 +26,26 @@ _RAW_SUFFIXES = (
     *(".pef", ".srw", ".3fr", ".iiq", ".raw"),
 )
 _DNG_VERSION = 50706
-# Of data sets, and read elsewhere; thumbnails that some cameras write are JPEG inside.
+"""The TIFF tag that tells a DNG."""
+# Parts of data sets, which are read elsewhere, and `.thm`, thumbnails of cameras: JPEG inside.
 _NO_PHOTOS = (".json", ".npy", ".txt", ".bin", ".ply", ".db", ".ini", ".md", ".thm")
 # Files and folders below a folder; somebody may name a whole disk.
 _MOST_LOOKED_AT, _MOST_TOLD = 20_000, 5
-# Pixels that are wider or higher than that come from a slip in the file.
+# Sides of a pixel, one by the other: more is a slip in the file, less is as good as square.
 _MOST_STRETCH, _LEAST_STRETCH = 4.0, 1.02
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before its pixels."""
+    """What a file says of itself before its pixels.
+
+    Attributes:
+        format: Pillow's name for it; empty if it has none.
+        alpha: some pixels may be transparent.
+        sideways: the EXIF tag turns it by a quarter.
+        size: width and height of the pixels as they are stored.
+        aspect: how many times as wide as high a stored pixel is shown.
+    """
 
     format: str
     alpha: bool
@@ -67,8 +77,8 @@ def list_photos(folder: Path) -> list[Path]:
 def describe_others(folder: Path, photos: Collection[Path]) -> str:
     """Say what a folder holds besides photos: how many of what; empty if nothing."""
     counts: Counter[str] = Counter()
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path in photos or path.is_dir():
+    for path in visible(folder):
+        if path in photos or path.is_dir():
             continue
         suffix = path.suffix.lower()
         if not path.exists():
@@ -101,8 +111,8 @@ def describe_folders(folder: Path, pattern: str = "*/*") -> str:
 
 def dead_links(folder: Path) -> list[Path]:
     """List what a folder names as photos, but does not hold."""
-    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.exists()]
+    named = (path for path in visible(folder) if path.suffix.lower() in SUFFIXES)
+    return [path for path in named if not path.exists()]
 
 
 def register_heic(photos: Iterable[Path]) -> None:
@@ -142,8 +152,7 @@ def read_header(path: Path) -> Header:
 
 
 def _photos(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    photos = [path for path in files if path.is_file() and _is_photo(path)]
+    photos = [path for path in visible(folder) if path.is_file() and _is_photo(path)]
     small = {path for path in photos if re.search("thumb", path.name, re.IGNORECASE)}
     if not small or len(small) == len(photos):
         return photos

@@ -18,6 +18,7 @@ from ovs3d.errors import SceneError
 from ovs3d.intake.photo_files import SUFFIXES, list_photos
 from ovs3d.poses.given_poses import natural
 
+# Folders that tools call so, the likelier one first.
 _IMAGES = ("images", "input")
 # Deeper than any tool puts photos below the folder of a scene.
 _MAX_DEPTH = 5
@@ -88,7 +89,7 @@ def _folded(text: str) -> str:
 
 
 def _keys(name: str) -> tuple[str, ...]:
-    """Return what a file of this name may be called, the least likely first."""
+    """Return what a file of this name may be called, the likeliest last, so that it counts."""
     last = _parts(name)[-1:] or ("",)
     stem = last[0].rpartition(".")[0] if last[0].endswith(SUFFIXES) else last[0]
     return stem, last[0]

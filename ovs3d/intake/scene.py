@@ -8,12 +8,20 @@ from pathlib import Path
 
 from ovs3d.errors import Ovs3dError, SceneError
 from ovs3d.intake.bring import Plan, bring_masks, bring_photos, plan_photos
-from ovs3d.intake.importers import LABELS_FILE, Format, Source, open_source
+from ovs3d.intake.importers import Format, Source, open_source
 from ovs3d.intake.photo_files import dead_links, describe_folders, describe_others, list_photos
 from ovs3d.intake.video import extract_frames
-from ovs3d.photos.dataset import Photos, has_alpha, open_photos
-from ovs3d.photos.labels import Label, label_names, labels_of_option, read_labels, write_labels
+from ovs3d.photos.dataset import Photos, open_photos
+from ovs3d.photos.labels import (
+    LABELS_FILE,
+    Label,
+    label_names,
+    labels_of_option,
+    read_labels,
+    write_labels,
+)
 from ovs3d.photos.masks import read_masks
+from ovs3d.photos.picture_files import has_alpha
 from ovs3d.photos.views import split_views
 from ovs3d.poses.colmap_model import enlarge
 from ovs3d.poses.given_poses import FOLDER, GivenPoses, name_some, write_format

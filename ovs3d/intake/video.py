@@ -11,12 +11,12 @@ from PIL import Image
 
 from ovs3d.errors import SceneError
 from ovs3d.intake.video_colors import in_srgb, is_srgb
+from ovs3d.photos.picture_files import JPEG
 from ovs3d.photos.sharpness import look
 from ovs3d.progress import progress
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 
-_JPEG_QUALITY = 95
 # Variance of the Laplacian below which a frame shows nothing at all: black, or fog.
 _BLANK = 0.5
 
@@ -64,6 +64,7 @@ def _frame_times(video: Path) -> list[int]:
 
 
 def _write_sharpest(video: Path, times: list[int], count: int, images: Path) -> int:
+    """Save the best frame of each stretch as soon as the next stretch has one; count them."""
     if not times:
         return 0
     count = min(count, len(times))
@@ -114,5 +115,5 @@ def _save(choice: tuple[float, int, av.VideoFrame] | None, aspect: float, images
         return 0
     _, index, frame = choice
     path = images / f"frame_{index:06d}.jpg"
-    _picture(frame, aspect).save(path, quality=_JPEG_QUALITY, subsampling=0)
+    _picture(frame, aspect).save(path, **JPEG)
     return 1

@@ -14,6 +14,9 @@ from pathlib import Path
 from ovs3d.errors import SceneError
 from ovs3d.photos.dataset import NO_LABEL
 
+LABELS_FILE = "classes.txt"
+"""Beside the masks of a scene, one label a line."""
+
 _BETWEEN_NAMES = re.compile(r",\s*|\s*\n\s*")
 _QUOTES = re.compile(
     "\"(.*)\"|'(.*)'|\u201c(.*)\u201d|\u201e(.*)\u201c|\u2018(.*)\u2019|\u00ab(.*)\u00bb"

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.errors import SceneError
-from ovs3d.photos.dataset import Photos, opened, same_shape, times
+from ovs3d.photos.dataset import Photos, same_shape, times, visible
+from ovs3d.photos.picture_files import opened
 
 
 def read_masks(
@@ -34,9 +35,7 @@ def read_masks(
     if not segmentations.is_dir():
         return {}
     folders: dict[int, Path] = {}
-    for folder in sorted(path for path in segmentations.iterdir() if path.is_dir()):
-        if folder.name.startswith("."):
-            continue
+    for folder in filter(Path.is_dir, visible(segmentations)):
         view = _view_index(folder, len(photos))
         if view in folders:
             raise SceneError(f"{folder}: view {view} has its masks in {folders[view].name} already")
@@ -59,7 +58,7 @@ def _view_index(folder: Path, count: int) -> int:
 
 
 def _packed_masks(folder: Path, labels: tuple[str, ...], photos: Photos) -> NDArray[np.uint8]:
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = visible(folder)
     if not files:
         raise SceneError(f"{folder}: no masks in it; expected <label>.png, or remove the folder")
     for file in files:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovs3d.photos.dataset import eight_bits, flat, opened
+from ovs3d.photos.picture_files import eight_bits, flat, opened
 
 SIDE = 512
 """Pixels of the shorter side at which sharpness is measured; finer detail is mostly noise."""

@@ -32,6 +32,12 @@ class ViewSplit:
         return tuple(sorted((*self.val, *self.test)))
 
 
+def spread_out(views: Sequence[int], most: int) -> list[int]:
+    """Choose at most so many views, evenly spaced: each in the middle of its share of them."""
+    count = min(most, len(views))
+    return [views[(2 * k + 1) * len(views) // (2 * count)] for k in range(count)]
+
+
 def split_views(
     count: int, val_views: Sequence[int], test_views: Sequence[int], split: Split
 ) -> ViewSplit:

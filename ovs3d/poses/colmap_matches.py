@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from ovs3d.device import to_device
-from ovs3d.photos.dataset import Photos, file_format, has_alpha, is_upright, load_photo, load_seen
+from ovs3d.photos.dataset import Photos, load_photo, load_seen
+from ovs3d.photos.picture_files import file_format, has_alpha, is_upright
 from ovs3d.poses.colmap_model import quiet
 from ovs3d.poses.epipolar import Matches
 from ovs3d.poses.lenses import lens_groups

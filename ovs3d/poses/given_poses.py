@@ -13,7 +13,8 @@ import numpy as np
 import pycolmap
 
 from ovs3d.errors import PosesError
-from ovs3d.photos.dataset import Photos, is_upright, same_shape, stored_size, upright_size
+from ovs3d.photos.dataset import Photos, same_shape
+from ovs3d.photos.picture_files import is_upright, stored_size, upright_size
 from ovs3d.poses.colmap_model import move_points, read_model, resize
 from ovs3d.poses.undistort import Undistortion, undistort
 from ovs3d.space.distortion import expressible, from_colmap_camera

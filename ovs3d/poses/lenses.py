@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ExifTags
 
-from ovs3d.photos.dataset import opened
+from ovs3d.photos.picture_files import opened
 
 CAMERA_TAGS = (ExifTags.Base.Make, ExifTags.Base.Model)
 LENS_TAGS = (

@@ -4,29 +4,22 @@ import os
 import signal
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
 
 from ovs3d.apps import cli
-from ovs3d.errors import SceneError
+from ovs3d.errors import SceneError, guarded
 from tests.closure import MODULES, ROOT
 
 
-def command(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> None:
-    """Replace the commands by `fake`, which ends as asked."""
+def ended(error: BaseException) -> int:
+    """Return the exit code of a program whose work ends with an error."""
 
-    def run(arguments: object) -> int:
-        del arguments
-        if error is not None:
-            raise error
-        return 0
+    def work() -> None:
+        raise error
 
-    module = types.ModuleType("fake_command")
-    module.__dict__.update(add_arguments=lambda parser: None, run=run)  # noqa: ARG005
-    monkeypatch.setitem(sys.modules, "fake_command", module)
-    monkeypatch.setattr(cli, "COMMANDS", {"fake": ("fake_command", "a fake")})
+    return guarded("ovs3d fake", work)
 
 
 def test_help_lists_the_commands_without_importing_them() -> None:
@@ -42,9 +35,9 @@ def test_help_lists_the_commands_without_importing_them() -> None:
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_has_a_module_and_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert MODULES.module_file(cli.COMMANDS[name][0]) is not None
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_:
         cli.main([name, "--help"])
-    assert ended.value.code == 0
+    assert exit_.value.code == 0
     assert f"ovs3d {name}" in capsys.readouterr().out
 
 
@@ -54,32 +47,30 @@ def test_descriptions_keep_their_capitals(capsys: pytest.CaptureFixture[str]) ->
     assert "Try the labels of a scene on its CLIP features." in capsys.readouterr().out
 
 
-def test_mistake_of_the_user_is_one_line_and_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (SceneError("a/b: no photos in it"), 2, "a/b: no photos in it"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+    ids=["mistake of the user", "interrupt"],
+)
+def test_what_is_no_defect_is_one_line_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
 ) -> None:
-    command(monkeypatch, SceneError("a/b: no photos in it"))
-    assert cli.main(["fake"]) == 2
-    assert capsys.readouterr().err == "ovs3d fake: a/b: no photos in it\n"
+    assert ended(error) == code
+    assert capsys.readouterr().err == f"ovs3d fake: {message}\n"
 
 
-def test_interrupt_is_one_line_with_the_exit_code_of_shells(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command(monkeypatch, KeyboardInterrupt())
-    assert cli.main(["fake"]) == 130
-    assert capsys.readouterr().err == "ovs3d fake: interrupted\n"
-
-
-def test_defect_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    command(monkeypatch, ZeroDivisionError())
+def test_defect_of_the_program_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
-        cli.main(["fake"])
+        ended(ZeroDivisionError())
 
 
 def test_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_:
         cli.main(["new-sceen"])
-    assert ended.value.code == 2
+    assert exit_.value.code == 2
     assert "new-scene" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ import torch
 import zarr
 
 from ovs3d.apps import cli, export_features
-from ovs3d.apps.export_features import export_dense
+from ovs3d.apps.export_features import DenseReport, export_dense
 from ovs3d.errors import StoreError
 from ovs3d.features.store import FeatureStore
 from tests.closure import ROOT
@@ -25,9 +25,8 @@ WIDTH, HEIGHT = SIZE
 SMALL_SHARD = 16 * WIDTH * 2 * DIM * 4
 
 
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_features, "_SHARD_BYTES", SMALL_SHARD)
+def export(store: FeatureStore, out: Path) -> DenseReport:
+    return export_dense(store, out, CPU, SMALL_SHARD)
 
 
 def read(path: Path) -> np.ndarray:
@@ -38,7 +37,7 @@ def read(path: Path) -> np.ndarray:
 
 def test_dense_features_are_those_of_the_store(tmp_path: Path) -> None:
     store = make_store(tmp_path / "clip.zarr")
-    report = export_dense(store, tmp_path / "dense.zarr", CPU)
+    report = export(store, tmp_path / "dense.zarr")
     dense = read(tmp_path / "dense.zarr")
     assert dense.shape == report.shape == (len(VIEWS), 2, HEIGHT, WIDTH, DIM)
     assert dense.dtype == np.float32
@@ -57,7 +56,7 @@ def test_equal_stores_give_equal_bytes_and_replace_what_was_there(tmp_path: Path
     (tmp_path / "b.zarr").mkdir()
     (tmp_path / "b.zarr/old").write_text("to be replaced")
     for name in ("a.zarr", "b.zarr"):
-        export_dense(store, tmp_path / name, CPU)
+        export(store, tmp_path / name)
     assert contents(tmp_path / "a.zarr") == contents(tmp_path / "b.zarr")
 
 
@@ -75,25 +74,25 @@ def last(views, device):
         os.kill(os.getpid(), signal.SIGKILL)
     return load(views, device)
 store.load = last
-export_dense(store, Path({str(tmp_path / "out/dense.zarr")!r}), torch.device("cpu"))
+export_dense(store, Path({str(tmp_path / "out/dense.zarr")!r}), torch.device("cpu"), {SMALL_SHARD})
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".tmp"]
     store = FeatureStore.open(tmp_path / "clip.zarr")
-    export_dense(store, tmp_path / "out/dense.zarr", CPU)
+    export(store, tmp_path / "out/dense.zarr")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["dense.zarr"]
-    export_dense(store, tmp_path / "again.zarr", CPU)
+    export(store, tmp_path / "again.zarr")
     assert contents(tmp_path / "out/dense.zarr") == contents(tmp_path / "again.zarr")
 
 
 def test_damaged_store_ends_the_export_and_leaves_the_old_one(tmp_path: Path) -> None:
     store = make_store(tmp_path / "clip.zarr")
-    export_dense(store, tmp_path / "dense.zarr", CPU)
+    export(store, tmp_path / "dense.zarr")
     before = contents(tmp_path / "dense.zarr")
     flip_bit(tmp_path / "clip.zarr/embeddings/c.2.0.0", 0)
     with pytest.raises(StoreError, match=r"c\.2\.0\.0: no readable"):
-        export_dense(store, tmp_path / "dense.zarr", CPU)
+        export(store, tmp_path / "dense.zarr")
     assert contents(tmp_path / "dense.zarr") == before
     assert not list(tmp_path.glob(".*.tmp"))
 
@@ -104,7 +103,7 @@ def test_second_export_at_the_same_time_is_refused(tmp_path: Path) -> None:
         export_features._only_writer(tmp_path / "out/dense.zarr"),
         pytest.raises(StoreError, match="another process is writing there"),
     ):
-        export_dense(store, tmp_path / "out/dense.zarr", CPU)
+        export(store, tmp_path / "out/dense.zarr")
 
 
 def test_scene_is_exported_by_its_name(

@@ -10,7 +10,7 @@ from rich.console import Console
 from torch.nn.functional import normalize
 
 from ovs3d.apps.cli import main
-from ovs3d.apps.labels import choose_views, competition_table, try_labels
+from ovs3d.apps.labels import competition_table, try_labels
 from ovs3d.errors import StoreError
 from ovs3d.evaluation.competition import compete
 from ovs3d.features.store import FeatureStore
@@ -70,11 +70,6 @@ def test_features_that_are_not_built_are_told_with_the_remedy(
     assert capsys.readouterr().err.endswith(
         "clip.zarr: not built yet; run `dvc repro clip_features@demo`\n"
     )
-
-
-def test_views_are_spread() -> None:
-    assert choose_views(range(30)) == [7, 22]
-    assert choose_views([4]) == [4]
 
 
 def test_store_of_other_photos_is_told(photos: Photos, store: FeatureStore) -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ovs3d.apps import cli
-from ovs3d.apps.costs import Costs, SceneShape, matched_pairs, pose_seconds, scene_costs
+from ovs3d.apps.costs import Costs, matched_pairs, pose_seconds, scene_costs
 from ovs3d.apps.plan import duration
+from ovs3d.apps.scene_sizes import SceneShape
 from ovs3d.features.extract_clip import scene_windows
 from ovs3d.params import Preset, load_scene_params
 from ovs3d.poses.pairs import photo_pairs
@@ -33,9 +34,9 @@ def costs(stages: Preset) -> Iterator[Costs]:
 
 def test_windows_and_tokens_are_those_that_the_stages_make(stages: Preset, costs: Costs) -> None:
     boxes = scene_windows((320, 240), stages.clip_features, 0, "0" * 64)
-    assert sum(costs.windows) == len(boxes)
-    assert costs.tokens == 60 * 80
-    assert (costs.views, costs.clip_views) == (30, 30)
+    assert sum(costs.sizes.windows) == len(boxes)
+    assert costs.sizes.tokens == 60 * 80
+    assert costs.sizes.clip_views == 30
     # Vectors of 128 float16, boxes of four int16; DINO's 192 float16.
     assert costs.disk["clip_features"] == 30 * len(boxes) * (128 * 2 + 8)
     assert costs.disk["dino_features"] == 30 * 4800 * 192 * 2

@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ovs3d.apps.report_page import ReportInputs, write_report
+from ovs3d.apps.report_inputs import ReportInputs
+from ovs3d.apps.report_page import write_report
 from ovs3d.errors import StoreError
 from ovs3d.evaluation.report import EvaluationInputs, evaluate_scene
 from ovs3d.evaluation.scored_views import choose_views

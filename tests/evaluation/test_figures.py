@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from ovs3d.evaluation import drawing, figures
@@ -41,14 +40,7 @@ def test_rendering_figure_shows_near_things_bright() -> None:
     assert (right[:120].sum(axis=-1) > right[120:].sum(axis=-1).max()).all()
 
 
-def test_comparison_names_what_is_black(monkeypatch: pytest.MonkeyPatch) -> None:
-    names: list[str] = []
-
-    def legend(entries: list[tuple[str, drawing.Color]], width: int) -> Image.Image:
-        names[:] = [name for name, color in entries if color == NO_LABEL_COLOR]
-        return drawing.legend(entries, width)
-
-    monkeypatch.setattr(figures, "legend", legend)
+def test_comparison_names_what_is_black() -> None:
     full = np.zeros((120, 160), np.uint8)
     partial = full.copy()
     partial[:10] = NO_LABEL
@@ -60,7 +52,13 @@ def test_comparison_names_what_is_black(monkeypatch: pytest.MonkeyPatch) -> None
         (partial, partial, ["no mask or unlabelled"]),
     ):
         figure = figures.comparison(PHOTO, truth, prediction, LABELS)
-        assert names == expected
+        entries = figures.label_entries(LABELS)
+        entries += [("wrong", WRONG_COLOR)] if truth is not None else []
+        entries += [(name, NO_LABEL_COLOR) for name in expected]
+        right, bottom = figure.width - drawing.MARGIN, figure.height - drawing.MARGIN
+        legend = drawing.legend(entries, right - drawing.MARGIN)
+        shown = figure.crop((drawing.MARGIN, bottom - legend.height, right, bottom))
+        assert shown.tobytes() == legend.tobytes()
         # Unlabelled pixels are wrong where a mask covers.
         wrong = 4 * 10 * 160 if truth is full and prediction is partial else 0
         legend_square = 0 if truth is None else 12 * 12

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.inputs.expected import EXPECTED, STAYS, Expected, judge
@@ -12,12 +13,12 @@ _LIMIT = 300.0
 """Seconds for one command."""
 
 
-def main() -> int:
-    """Return 0 if every case is right."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Return 0 if every case is right; the process's own arguments when `words` is None."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="with a make.py that writes cases, or without")
     parser.add_argument("--only", nargs="+", metavar="CASE")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     cases = arguments.folder.resolve()
     if not (cases / "make.py").is_file():
         print(f"skipped: {cases} has no make.py")

@@ -12,13 +12,8 @@ from ovs3d.distill.token_bank import TokenBank
 from ovs3d.errors import SceneError
 from ovs3d.evaluation.quality import psnr, ssim
 from ovs3d.params import load_scene_params
-from ovs3d.photos.dataset import (
-    has_alpha,
-    load_photo,
-    load_seen,
-    open_photos,
-    usable_pixels,
-)
+from ovs3d.photos.dataset import load_photo, load_seen, open_photos, usable_pixels
+from ovs3d.photos.picture_files import has_alpha
 from ovs3d.poses.sfm import reconstruct_poses
 from ovs3d.reconstruct.rays import load_rays
 from tests.closure import ROOT

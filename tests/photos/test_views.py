@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ovs3d.errors import SceneError
-from ovs3d.photos.views import ViewSplit, split_views
+from ovs3d.photos.views import ViewSplit, split_views, spread_out
 
 
 def test_neither_validation_nor_test_views_are_trained_on() -> None:
@@ -37,3 +37,8 @@ def test_a_split_that_cannot_be_is_one_clear_line(
 ) -> None:
     with pytest.raises(SceneError, match=re.escape(message)):
         split_views(5, val, test, "held_out")
+
+
+def test_views_are_spread_out() -> None:
+    assert spread_out(range(30), 2) == [7, 22]
+    assert spread_out([4], 2) == [4]
