@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tests.intake.formats import Truth, make_truth
 from tests.intake.importing import VIEWS
 from tests.project import copy_project, run
 from tests.synthetic import SyntheticScene, make_scene, write_scene
+
+# DVC outside the projects that say so, too: tests work offline.
+os.environ["DVC_NO_ANALYTICS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
