@@ -33,7 +33,7 @@ def distortion(weights: Tensor, positions: Tensor, offsets: Tensor, step: float)
     Args:
         weights: `[N]`; gradients flow to them alone.
         positions: `[N]`, middle of each sample's interval, increasing on a ray.
-        offsets: int64 `[R + 1]`, see `ovs3d.field.render`.
+        offsets: int64 `[R + 1]`, see `ovs3d.field.samples`.
         step: length of an interval.
     """
     loss: Tensor = _Distortion.apply(weights, positions, offsets, step)
