@@ -12,9 +12,9 @@ import torch
 from ovs3d.errors import PosesError
 from ovs3d.exports.coordinates import Frame, inverse
 from ovs3d.exports.flight import path_cameras
-from ovs3d.exports.transforms import OPENGL_FROM_OPENCV
 from ovs3d.poses.colmap_model import read_model
 from ovs3d.poses.given_poses import proper_pose
+from ovs3d.poses.pose_readings import OPENGL
 from ovs3d.space.cameras import Cameras
 from ovs3d.space.distortion import from_colmap_camera
 from ovs3d.space.normalise import Array, focus
@@ -114,7 +114,7 @@ def _read_json(file: Path, cameras: Cameras) -> _Read:
     poses = []
     for index, matrix in enumerate(matrices):
         pose = proper_pose(matrix, f"{file}: frame number {index}")
-        pose[:, :3] = pose[:, :3] @ OPENGL_FROM_OPENCV
+        pose[:, :3] = pose[:, :3] @ OPENGL
         poses.append(pose)
     names = [str(each.get("file_path", index)) for index, each in enumerate(frames)]
     return names, np.stack(poses), np.array(lenses), size

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 
 from ovs3d.exports.coordinates import Frame
+from ovs3d.poses.pose_readings import OPENGL
 from ovs3d.space.cameras import Cameras
-
-OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0])
-"""Turns axes of a camera either way: it is its own inverse."""
 
 
 def transforms(cameras: Cameras, frame: Frame, images: Path, folder: Path) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def transforms(cameras: Cameras, frame: Frame, images: Path, folder: Path) -> di
     for row, name in enumerate(cameras.names):
         pose = np.eye(4)
         pose[:3] = poses[row]
-        pose[:3, :3] = pose[:3, :3] @ OPENGL_FROM_OPENCV
+        pose[:3, :3] = pose[:3, :3] @ OPENGL
         fx, fy, cx, cy = cameras.intrinsics[row].tolist()
         k1, k2, p1, p2 = cameras.distortion[row].tolist()
         lens = {"fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy, "k1": k1, "k2": k2, "p1": p1, "p2": p2}

@@ -22,12 +22,12 @@ from ovs3d.intake.photo_files import register_heic
 from ovs3d.intake.photo_finder import find_photos, photos_beside
 from ovs3d.poses.colmap_model import build_model, quiet
 from ovs3d.poses.given_poses import GivenPoses, name_some, proper_pose
+from ovs3d.poses.pose_readings import OPENGL
 
 FILE = "transforms.json"
 PARTS = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
 """What takes its place in NeRF's synthetic scenes."""
 
-_OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 _PHOTO_KEYS = ("file_path", "file_name", "image_path", "rgb_path", "filename")
 _POSE_KEYS = ("transform_matrix", "camera_to_world", "c2w", "pose")
 _POINTS_KEYS = ("ply_file_path", "pointcloud_path")
@@ -99,7 +99,7 @@ def read_transforms(root: Path) -> GivenPoses:
         photos[frame.name] = photo
         lenses.append(read_lens(frame.values, photo, frame.where))
         pose = proper_pose(frame.pose, frame.where)
-        pose[:, :3] = pose[:, :3] @ _OPENCV_FROM_OPENGL
+        pose[:, :3] = pose[:, :3] @ OPENGL
         poses.append(pose)
     if not photos:
         raise PosesError(f"{frames[0].where}: no transform_matrix, nor has any other frame one")
