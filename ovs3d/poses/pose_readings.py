@@ -16,8 +16,7 @@ from ovs3d.space.normalise import Array
 OPENCV = np.eye(3)
 """Camera axes x right, y down, z forward: those of COLMAP, and of the project."""
 OPENGL = np.diag([1.0, -1.0, -1.0])
-"""x right, y up, z backwards: those of transforms.json. `R @ OPENGL` turns the axes of a camera either
-way."""
+"""x right, y up, z backwards: those of transforms.json; `R @ OPENGL` turns axes either way."""
 LLFF = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, -1]])
 """x down, y right, z backwards: those of poses_bounds.npy."""
 _KNOWN_AXES = {"OpenCV": OPENCV, "OpenGL": OPENGL, "LLFF": LLFF}
