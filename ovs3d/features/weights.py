@@ -68,6 +68,21 @@ def tagged_file(weights: str) -> tuple[str, Path | None]:
     return tag, Path(file) if Path(file).is_file() else None
 
 
+def check_file(file: Path, model: object, remedy: str) -> None:
+    """Refuse a weights file that is not there.
+
+    Args:
+        file: of the weights.
+        model: what they are for.
+        remedy: what to set, and to what.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if not file.is_file():
+        raise WeightsError(f"{model}: no weights file {file}; set {remedy}")
+
+
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a model's configuration file.
 
