@@ -43,7 +43,15 @@ def write_array(
 def create_results(
     group: zarr.Group, name: str, shape: tuple[int, ...], tile: tuple[int, ...]
 ) -> None:
-    """Create a float16 array with one shard per index of the first axis, cut into tiles."""
+    """Create a float16 array with one shard, a file, per index of its first axis.
+
+    Args:
+        group: that gets it.
+        name: of the array.
+        shape: of the array.
+        tile: lengths, along the axes between the first and the last, of the chunks that shards are
+            cut into.
+    """
     chunks = (1, *tile, shape[-1])
     sides = [-(-side // step) * step for side, step in zip(shape[1:], chunks[1:], strict=True)]
     group.create_array(
@@ -51,7 +59,7 @@ def create_results(
         shape=shape,
         dtype="float16",
         chunks=chunks,
-        # At the end it would have to be the last, where the origin is.
+        # The index of a shard is either its beginning or its end, where stores have its origin.
         shards={"shape": (1, *sides), "index_location": ShardingCodecIndexLocation.start},
         compressors=_codecs(np.dtype("float16")),
         fill_value=0,
