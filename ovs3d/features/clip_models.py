@@ -28,18 +28,11 @@ _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def load_network(model: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Build a model and load its weights.
-
-    Args:
-        model: as for `clip.load_clip`.
-        weights: as for `clip.load_clip`.
+    """Build a model and load its weights, both as for `clip.load_clip`.
 
     Returns:
         The model, and what fixes it besides its weights: `model_cfg`, `preprocess_cfg` with mean
         and standard deviation of 0..1 RGB, `quick_gelu`.
-
-    Raises:
-        WeightsError: the model is unknown, its weights were not found or do not fit it.
     """
     # Random initial weights are drawn and thrown away; nobody's random numbers should change.
     with torch.random.fork_rng(devices=[]):
@@ -49,10 +42,7 @@ def load_network(model: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def image_tower(model: str) -> nn.Module:
-    """Build the image tower of a model, without its weights.
-
-    Args:
-        model: as for `clip.load_clip`.
+    """Build the image tower of a model, as for `clip.load_clip`, without its weights.
 
     Raises:
         WeightsError: open_clip knows no such model, or the file describes none.
@@ -179,11 +169,7 @@ def _pretrained_file(name: str, weights: str, tag: dict[str, Any]) -> Path:
 def hub_place(tag: dict[str, Any]) -> tuple[str, Sequence[str]] | None:
     """Return the Hugging Face repository of a tag's weights and names that their file may have.
 
-    Args:
-        tag: what open_clip knows about the weights.
-
-    Returns:
-        None if they are kept elsewhere.
+    None if they are kept elsewhere.
     """
     if not (hub := tag.get("hf_hub")):
         return None
@@ -198,10 +184,7 @@ def _load_checkpoint(network: nn.Module, file: Path, model: str) -> None:
 
 
 def make_tokenizer(model: str) -> Any:
-    """Return the tokenizer of a model.
-
-    Args:
-        model: as for `clip.load_clip`.
+    """Return the tokenizer of a model, as for `clip.load_clip`.
 
     Raises:
         WeightsError: there is no such model, or its tokenizer needs another package or a file that

@@ -164,11 +164,7 @@ def _check(store: ViewStore, view: int) -> None:
 
 
 def _seen(look: Callable[[], Result], seconds: float = _APPEAR_SECONDS) -> Result:
-    """Look at what a worker wrote, again and again until it can be seen here.
-
-    Args:
-        look: raises a `StoreError` as long as it is not there.
-        seconds: to wait for it.
+    """Look at what a worker wrote, again and again while it raises a `StoreError`.
 
     Raises:
         ClusterError: it does not appear.

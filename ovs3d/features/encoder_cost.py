@@ -54,11 +54,7 @@ def clip_tower(model: str) -> tuple[nn.Module, int]:
 
 
 def dino_network(model: str) -> tuple[nn.Module, int]:
-    """Build a ViT of timm on the meta device; return it and the side of its patches.
-
-    Raises:
-        WeightsError: timm knows no such model, or it has no square patches.
-    """
+    """Build a ViT of timm on the meta device; return it and the side of its patches."""
     from ovs3d.features import dino  # takes seconds
 
     with torch.device("meta"):

@@ -39,18 +39,18 @@ def fill(
     parts = ((view, part) for view, parts in loaded for part in parts)
     encoded = in_order(lambda part: (part[0], part[1]()), parts, workers, ahead=2 * workers)
     with ThreadPoolExecutor(1) as writer:
-        writing: list[Future[None]] = []
+        writing: Future[None] | None = None
         for view, results in groupby(encoded, key=itemgetter(0)):
             kept = []
             for _, result in results:
                 kept.append(result)
                 yield view, result
             # At most one view waits to be written.
-            for written in writing:
-                written.result()
-            writing = [writer.submit(_write, store, view, kept)]
-        for written in writing:
-            written.result()
+            if writing:
+                writing.result()
+            writing = writer.submit(_write, store, view, kept)
+        if writing:
+            writing.result()
 
 
 def _write(store: ViewStore, view: int, parts: list[Tensor]) -> None:

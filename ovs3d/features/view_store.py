@@ -158,14 +158,9 @@ class ViewStore:
             with atomic_path(path) as temporary:
                 group = zarr.create_group(temporary, zarr_format=3, attributes=sealed)
                 build(group)
-                names = sorted(
-                    file.relative_to(temporary).as_posix()
-                    for file in temporary.rglob("*/*")
-                    if file.is_file()
-                )
-                group.update_attributes(
-                    {"files": {name: digest(temporary / name) for name in names}}
-                )
+                files = sorted(file for file in temporary.rglob("*/*") if file.is_file())
+                digests = {str(file.relative_to(temporary)): digest(file) for file in files}
+                group.update_attributes({"files": digests})
             return cls(path)
 
     @classmethod

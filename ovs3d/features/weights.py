@@ -69,16 +69,7 @@ def tagged_file(weights: str) -> tuple[str, Path | None]:
 
 
 def check_file(file: Path, model: object, remedy: str) -> None:
-    """Refuse a weights file that is not there.
-
-    Args:
-        file: of the weights.
-        model: what they are for.
-        remedy: what to set, and to what.
-
-    Raises:
-        WeightsError: there is no such file.
-    """
+    """Raise a WeightsError that names model and remedy if a weights file is not there."""
     if not file.is_file():
         raise WeightsError(f"{model}: no weights file {file}; set {remedy}")
 

@@ -37,21 +37,12 @@ class Task:
 
 
 def start(task: Task) -> None:
-    """Continue or start the store: here, because the device decides what is in it.
-
-    Raises:
-        Ovs3dError: the model cannot be loaded, or a file is not to be seen.
-    """
+    """Continue or start the store: here, because the device decides what is in it."""
     prepared(task).resume(task.out)
 
 
 def make_view(task: Task, fingerprint: str, view: int) -> None:
-    """Make one view.
-
-    Args:
-        task: of the run.
-        fingerprint: of the store that the process that asks sees.
-        view: photo index.
+    """Make one view of the store that has this fingerprint for the process that asks.
 
     Raises:
         ClusterError: this worker sees other files, or would make other features.

@@ -21,15 +21,7 @@ def write_array(
     chunks: tuple[int, ...],
     dimension_names: tuple[str, ...] | None = None,
 ) -> None:
-    """Write an array that is not cut into shards.
-
-    Args:
-        group: that gets it.
-        name: of the array.
-        values: of any type and shape.
-        chunks: shape of the pieces that are compressed, one a file.
-        dimension_names: one for each axis, as Zarr keeps them.
-    """
+    """Write an array to a group, in chunks of one file each."""
     group.create_array(
         name,
         data=values,
@@ -45,12 +37,7 @@ def create_results(
 ) -> None:
     """Create a float16 array with one shard, a file, per index of its first axis.
 
-    Args:
-        group: that gets it.
-        name: of the array.
-        shape: of the array.
-        tile: lengths, along the axes between the first and the last, of the chunks that shards are
-            cut into.
+    `tile` has the lengths of a shard's chunks along the axes between the first and the last.
     """
     chunks = (1, *tile, shape[-1])
     sides = [-(-side // step) * step for side, step in zip(shape[1:], chunks[1:], strict=True)]
@@ -80,14 +67,7 @@ def open_array(group: zarr.Group, name: str) -> zarr.Array:  # type: ignore[type
 
 
 def unreadable(path: Path, what: str, stage: str, error: BaseException) -> StoreError:
-    """Return an error of a store that Zarr cannot read, for the caller to raise.
-
-    Args:
-        path: of the store, or of the damaged file in it.
-        what: it is.
-        stage: that makes it anew.
-        error: that reading raised.
-    """
+    """Return the error to raise where reading `what` of a stage, at a path, has raised another."""
     return StoreError(
         f"{path}: no readable {what} ({one_line(error)}); delete it, then restore it with "
         f"`dvc checkout` or `dvc pull`, or remake it with `dvc repro {stage}`"

@@ -126,13 +126,8 @@ def _facing(points: Tensor, directions: Tensor, ended: Tensor) -> Tensor:
     angles to the ray and short. Where a neighbour is missing, only the faint direction to the
     camera is left.
 
-    Args:
-        points: [h, w, 3] where rays end, world.
-        directions: [h, w, 3] of the rays, world.
-        ended: bool [h, w], whether they end at all.
-
-    Returns:
-        [h, w, 3] towards the camera, of length 0 to about 1.
+    All are [h, w, 3] in the world: where rays end, their directions, and the normals; `ended` is
+    bool [h, w].
     """
     layers = torch.cat((points, ended[..., None]), dim=2).permute(2, 0, 1)
     padded = functional.pad(layers[None], (1, 1, 1, 1), mode="replicate")[0]
