@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
-from ovs3d.features.view_store import ViewStore, open_array
+from ovs3d.features.view_store import ViewStore
+from ovs3d.features.zarr_arrays import open_array
 
 Rewrite = Callable[[int, Tensor], Tensor]
 """View and its vectors, float32 -> other vectors of the same shape."""

@@ -16,8 +16,8 @@ from benchmarks.naive.clip import naive_extraction
 from ovs3d.device import encoder_batch, encoder_workers, resolve_device, to_device
 from ovs3d.features.clip import ClipEncoder, load_clip
 from ovs3d.features.clip_params import ClipFeaturesParams
-from ovs3d.features.extract import in_order
 from ovs3d.features.extract_clip import extract_clip, scene_windows
+from ovs3d.features.pipeline import in_order
 from ovs3d.features.store import FeatureStore
 from ovs3d.files import digest
 from ovs3d.params import load_scene_params

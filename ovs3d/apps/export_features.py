@@ -17,7 +17,7 @@ from ovs3d.apps.project import PARAMS_FILE, built
 from ovs3d.device import resolve_device
 from ovs3d.errors import StoreError
 from ovs3d.features.store import FeatureStore
-from ovs3d.features.view_store import CHUNK_NAMES
+from ovs3d.features.zarr_arrays import CHUNK_NAMES
 from ovs3d.files import atomic_path
 from ovs3d.params import load_scene_params
 from ovs3d.progress import progress, summary_table

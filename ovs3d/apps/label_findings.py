@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ovs3d.apps.findings import Findings, mistake, warning
-from ovs3d.features.clip import make_tokenizer
 from ovs3d.features.prompts import make_prompts, too_long
 from ovs3d.params import Preset
 from ovs3d.photos.labels import LABELS_FILE, Label, read_labels
@@ -25,8 +25,7 @@ def check_labels(segmentations: Path, params: Preset) -> Findings:
                     f"{classes}: the phrase '{phrase}' stands for '{owner}' and for "
                     f"'{label.name}', which makes them hard to tell apart; keep one"
                 )
-    tokenizer = make_tokenizer(params.clip_features.model)
-    for problem in too_long(labels, params.distill.templates, tokenizer):
+    for problem in too_long(labels, params.distill.templates, _tokenizer(params)):
         yield mistake(problem)
 
 
@@ -38,5 +37,10 @@ def check_prompts(labels: Sequence[Label], params: Preset) -> None:
         SceneError: it does not.
         WeightsError: its tokenizer is not at hand.
     """
-    tokenizer = make_tokenizer(params.clip_features.model)
-    make_prompts(labels, params.distill.templates, tokenizer)
+    make_prompts(labels, params.distill.templates, _tokenizer(params))
+
+
+def _tokenizer(params: Preset) -> Any:
+    from ovs3d.features.clip_models import make_tokenizer  # takes seconds
+
+    return make_tokenizer(params.clip_features.model)

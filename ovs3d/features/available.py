@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ovs3d.errors import WeightsError
-from ovs3d.features import clip, dino
 from ovs3d.features.weights import cached_file, read_json
 
 # Where open_clip keeps what it downloads from elsewhere than the hub.
@@ -23,23 +22,24 @@ def clip_weights(model: str, weights: str) -> Path | None:
     Raises:
         WeightsError: there is no such model, or no such file.
     """
+    from ovs3d.features import clip_models  # takes seconds
+
     if model.endswith(".json"):
-        clip.read_config(Path(model))
+        clip_models.read_config(Path(model))
         return _file(weights, "clip_features.weights")
-    tag, given = clip.named_weights(model, weights)
+    tag, given = clip_models.named_weights(model, weights)
     if given is not None:
         return given
-    if hub := tag.get("hf_hub"):
-        owner, _, filename = hub.rpartition("/")
-        found = cached_file(owner, [filename] if filename else clip.HUB_FILES)
-        if found is not None:
-            return found
+    if (hub := clip_models.hub_place(tag)) and (found := cached_file(*hub)):
+        return found
     file = _CLIP_CACHE.expanduser() / Path(tag.get("url") or "none").name
     return file if file.is_file() else None
 
 
 def dino_weights(model: str, weights: str) -> Path | None:
-    """Find the weights of a DINO model, as `clip_weights`."""
+    """Find the weights of a DINO model, as `clip_weights` does of a CLIP model."""
+    from ovs3d.features import dino  # takes seconds
+
     if model.endswith(".json"):
         read_json(Path(model), "dino_features.model")
         return _file(weights, "dino_features.weights")

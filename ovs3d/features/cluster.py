@@ -5,24 +5,21 @@ needed here is the address of its scheduler. Workers see photos, weights and sto
 path as this process, through a shared file system. Each loads the model once.
 """
 
-import json
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
-from ovs3d.device import encoder_workers, resolve_device
 from ovs3d.errors import ClusterError, Ovs3dError, StoreError, one_line
-from ovs3d.features.extract import Extraction, Filled, Work, fill
+from ovs3d.features import worker
+from ovs3d.features.extract import Filled, Work
 from ovs3d.features.view_store import ViewStore
 from ovs3d.features.weights import tagged_file
 from ovs3d.photos.dataset import Photos
@@ -38,11 +35,7 @@ _CONNECT_SECONDS = 5
 _APPEAR_SECONDS = 90
 """A network file system may hide for a minute that another machine has made a file."""
 _LOOK_SECONDS = 0.5
-_SHARE = "this process and all workers need a file system that they share, at the same path"
-_LOADING = Lock()
 _REPEAT = "views that are done are kept, repeat the command for the others"
-
-
 Result = TypeVar("Result")
 
 
@@ -77,92 +70,54 @@ class Cluster:
             Ovs3dError: whatever making a view raises.
         """
         out.parent.mkdir(parents=True, exist_ok=True)
-        task = _Task(_absolute(work), out.absolute(), self.device, uuid4().hex)
+        task = worker.Task(_absolute(work), out.absolute(), self.device, uuid4().hex)
         with _connected(self.address) as client:
             with progress("store", 1, "stores") as advance:
                 advance(0, note=f"waiting for a worker of {self.address}")
-                _import(client)
-                _result(client.submit(_start, task, pure=False), "the store")
+                _import(client, worker.__name__)
+                _result(client.submit(worker.start, task, pure=False), "the store")
                 advance()
             store = _seen(lambda: work.open(out))
             missing = store.missing()
             started = time.perf_counter()
             with progress(work.title.split()[0], len(missing), "views") as advance:
-                for view in _run(client, task, store.fingerprint, missing):
+                for view in self._run(client, task, store.fingerprint, missing):
                     _seen(partial(_check, store, view))
                     advance(note=work.photos.names[view])
         store.finish()
         return Filled(store, len(store.views) - len(missing), time.perf_counter() - started)
 
+    def _run(
+        self, client: "Client", task: worker.Task, fingerprint: str, views: tuple[int, ...]
+    ) -> Iterator[int]:
+        """Submit a task for each view, and yield each view when its task has ended well."""
+        from distributed import as_completed
 
-@dataclass(frozen=True)
-class _Task:
-    """What a worker needs to make any view of a scene.
-
-    Attributes:
-        run: different for every run, so that a worker looks anew at files that may have changed.
-    """
-
-    work: Work
-    out: Path
-    device: Device
-    run: str
+        view_of = {
+            client.submit(worker.make_view, task, fingerprint, view, pure=False): view
+            for view in views
+        }
+        for future in as_completed(list(view_of), loop=client.loop):
+            # Without a reference to it, the scheduler forgets the task and never repeats it.
+            view = view_of.pop(future)
+            _result(future, f"view {view} ({task.work.photos.names[view]})")
+            yield view
 
 
-def _import(client: "Client") -> None:
-    """Have a worker import this module.
+def _import(client: "Client", module: str) -> None:
+    """Have a worker import a module.
 
-    One that cannot would end, without a word, as soon as it got a task of this module.
+    One that cannot would end, without a word, as soon as it got a function of that module.
 
     Raises:
         ClusterError: it cannot.
     """
-    error = client.submit(import_module, __name__, pure=False).exception()
+    error = client.submit(import_module, module, pure=False).exception()
     if isinstance(error, ImportError):
         raise ClusterError(
             f"a worker cannot import ovs3d ({one_line(error)}); start the scheduler and all "
             "workers in environments like this one"
         )
-
-
-def _start(task: _Task) -> None:
-    """Continue or start the store, on a worker, because the device decides what is in it."""
-    _prepared(task).resume(task.out)
-
-
-def _make_view(task: _Task, fingerprint: str, view: int) -> None:
-    """Make one view, on a worker."""
-    extraction, store = _prepared(task), task.work.open(task.out)
-    if store.fingerprint != fingerprint:
-        raise ClusterError(f"{_worker()} sees another store at {task.out}; {_SHARE}")
-    attributes: dict[str, Any] = json.loads(json.dumps(extraction.attributes))
-    if differ := [key for key, value in attributes.items() if store.attributes[key] != value]:
-        raise ClusterError(
-            f"{_worker()} would make other features than the worker that started the store (not "
-            f"the same: {', '.join(differ)}); give all workers one version of ovs3d, the same "
-            "files and one kind of device, and restart them"
-        )
-    with encoder_workers(resolve_device(task.device)) as workers:
-        for _ in fill(store, [view], extraction.load, workers):
-            pass
-
-
-def _prepared(task: _Task) -> Extraction:
-    """Load the model, once per worker process and run, however many threads the worker has."""
-    with _LOADING:
-        return _loaded(task)
-
-
-@lru_cache(maxsize=1)
-def _loaded(task: _Task) -> Extraction:
-    for path in (task.out.parent, *task.work.photos.paths):
-        if not path.exists():
-            raise ClusterError(f"{_worker()} cannot see {path}; {_SHARE}")
-    return task.work.prepare(resolve_device(task.device))
-
-
-def _worker() -> str:
-    return f"a worker on {socket.gethostname()}"
 
 
 def _absolute(work: Work) -> Work:
@@ -178,20 +133,6 @@ def _absolute(work: Work) -> Work:
         photos=Photos(tuple(path.absolute() for path in photos.paths), photos.width, photos.height),
         params=work.params.model_copy(update=files),
     )
-
-
-def _run(client: "Client", task: _Task, fingerprint: str, views: tuple[int, ...]) -> Iterator[int]:
-    """Submit a task for each view, and yield each view when its task has ended well."""
-    from distributed import as_completed
-
-    view_of = {
-        client.submit(_make_view, task, fingerprint, view, pure=False): view for view in views
-    }
-    for future in as_completed(list(view_of), loop=client.loop):
-        # Without a reference to it, the scheduler forgets the task and never repeats it.
-        view = view_of.pop(future)
-        _result(future, f"view {view} ({task.work.photos.names[view]})")
-        yield view
 
 
 def _result(future: "Future", what: str) -> None:
@@ -222,19 +163,21 @@ def _check(store: ViewStore, view: int) -> None:
         raise StoreError(f"{store.path}: no view {view}")
 
 
-def _seen(look: Callable[[], Result]) -> Result:
-    """Look at what a worker wrote, again and again until it can be seen here.
+def _seen(look: Callable[[], Result], seconds: float = _APPEAR_SECONDS) -> Result:
+    """Look at what a worker wrote, again and again while it raises a `StoreError`.
 
     Raises:
         ClusterError: it does not appear.
     """
-    deadline = time.monotonic() + _APPEAR_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return look()
         except StoreError as error:
             if time.monotonic() > deadline:
-                raise ClusterError(f"what a worker wrote is not here ({error}); {_SHARE}") from None
+                raise ClusterError(
+                    f"what a worker wrote is not here ({error}); {worker.SHARE}"
+                ) from None
         time.sleep(_LOOK_SECONDS)
 
 

@@ -48,8 +48,13 @@ def _resize_in_turn(photo: Tensor, boxes: Tensor, side: int) -> Tensor:
     return torch.cat(squares).float()
 
 
-def _resize_together(photo: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """Resize many windows as two batched matrix products, without rounding to bytes."""
+def _resize_together(
+    photo: Tensor, boxes: Tensor, side: int, most: int = _FLOATS_IN_FLIGHT
+) -> Tensor:
+    """Resize many windows as two batched matrix products, without rounding to bytes.
+
+    Where even one window takes more than `most` numbers, windows go one by one.
+    """
     widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     largest = int(torch.maximum(widths, heights).max())
     rows = _pad(photo, largest)
@@ -57,7 +62,7 @@ def _resize_together(photo: Tensor, boxes: Tensor, side: int) -> Tensor:
     # Windows of like shape go together, so that little of a padded piece is padding.
     order = torch.argsort(widths * (largest + 1) + heights, stable=True)
     device = photo.device
-    for part in torch.split(order, max(1, _FLOATS_IN_FLIGHT // (3 * max(largest, side) ** 2))):
+    for part in torch.split(order, max(1, most // (3 * max(largest, side) ** 2))):
         vertical = _resize_matrices(heights[part], side, device)  # [B, side, high]
         horizontal = _resize_matrices(widths[part], side, device)  # [B, side, wide]
         high, wide = vertical.shape[-1], horizontal.shape[-1]

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from ovs3d.device import autocast, lowest_precision
 from ovs3d.errors import WeightsError, one_line
-from ovs3d.features.weights import hub_file, model_digest, nearest, read_json
+from ovs3d.features.weights import check_file, hub_file, model_digest, nearest, read_json
 
 PRETRAINED = "pretrained"
 """Value of `dino_features.weights` for timm's own weights of a model."""
@@ -133,8 +133,7 @@ def _from_file(path: Path, weights: str) -> tuple[nn.Module, dict[str, Any]]:
         raise WeightsError(f"{path}: lacks {', '.join(sorted(missing))}")
     network = create(str(content["model"]), content.get("kwargs", {}), str(path))
     file = Path(weights)
-    if not file.is_file():
-        raise WeightsError(f"{path}: no weights file {file}; set dino_features.weights to one")
+    check_file(file, path, "dino_features.weights to one")
     try:
         network.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError, OSError) as error:
@@ -150,10 +149,7 @@ def _from_name(name: str, weights: str) -> tuple[nn.Module, dict[str, Any]]:
         file = hub_file(known.hf_hub_id or f"timm/{name}", HUB_FILES, name, remedy)
     else:
         file = Path(weights)
-    if not file.is_file():
-        raise WeightsError(
-            f"{name}: no weights file {file}; set dino_features.weights to one, or to {PRETRAINED}"
-        )
+    check_file(file, name, f"dino_features.weights to one, or to {PRETRAINED}")
     arguments = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
     network = create(name, arguments, str(file))
     return network, {"model": name, "mean": list(known.mean), "std": list(known.std)}

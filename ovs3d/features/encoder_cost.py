@@ -6,15 +6,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-import open_clip
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ovs3d.device import autocast, encoder_workers, lowest_precision
-from ovs3d.errors import WeightsError
-from ovs3d.features import clip, dino
-from ovs3d.features.weights import nearest, read_json
+from ovs3d.features.weights import read_json
 
 _WEIGHT_SCALE = 0.02
 """Standard deviation of the made-up weights of the timed runs."""
@@ -49,24 +46,17 @@ def clip_tower(model: str) -> tuple[nn.Module, int]:
     Raises:
         WeightsError: open_clip knows no such model, or the file describes none.
     """
-    if model.endswith(".json"):
-        configuration, _ = clip.read_config(Path(model))
-    elif model in open_clip.list_models():
-        configuration = open_clip.get_model_config(model)
-    else:
-        known = nearest(model, open_clip.list_models())
-        raise WeightsError(f"open_clip knows no model '{model}'; nearest: {known}")
-    keys = ("embed_dim", "vision_cfg", "quick_gelu")
-    arguments = deepcopy({key: configuration[key] for key in keys if key in configuration})
-    with torch.device("meta"), clip.told(f"{model}: open_clip cannot build it"):
-        # Any text tower will do; some of those named would have to be downloaded.
-        tower = open_clip.CustomTextCLIP(**arguments, text_cfg={}).visual
-    side = tower.image_size
-    return tower, int(side if isinstance(side, int) else side[0])
+    from ovs3d.features import clip_models  # takes seconds
+
+    with torch.device("meta"):
+        tower = clip_models.image_tower(model)
+    return tower, clip_models.image_side(tower)
 
 
 def dino_network(model: str) -> tuple[nn.Module, int]:
     """Build a ViT of timm on the meta device; return it and the side of its patches."""
+    from ovs3d.features import dino  # takes seconds
+
     with torch.device("meta"):
         if model.endswith(".json"):
             content = read_json(Path(model), "dino_features.model")

@@ -1,31 +1,24 @@
-"""What both feature extractions share: the pipeline of threads, sizes, and the report."""
+"""What both feature extractions share: what they are made of, how they run here, the report."""
 
 import time
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from ovs3d.device import encoder_workers
 from ovs3d.errors import ParamsError
 from ovs3d.features.params import EncoderParams
+from ovs3d.features.pipeline import Part, fill
 from ovs3d.features.view_store import ViewStore
 from ovs3d.photos.dataset import Photos
 from ovs3d.progress import progress
 
 _FLOAT32_BYTES = 4
-Part = Callable[[], Tensor]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -131,7 +124,9 @@ class ExtractReport:
         }
 
 
-def made_with(code: str, device: torch.device, *packages: ModuleType) -> dict[str, Any]:
+def made_with(
+    code: str, device: torch.device, precision: torch.dtype, *packages: str
+) -> dict[str, Any]:
     """Return attributes of a store that every result depends on, whatever the stage.
 
     DVC reruns a stage whose code changed, but keeps the store, which must then not be continued
@@ -140,10 +135,16 @@ def made_with(code: str, device: torch.device, *packages: ModuleType) -> dict[st
     Args:
         code: digest of the code that makes the results.
         device: where the encoder runs.
-        packages: whose versions matter.
+        precision: that it computes in.
+        packages: names, as they are imported, of those whose versions matter.
     """
-    versions = {package.__name__: str(package.__version__) for package in packages}
-    return {"code": code, "device": device.type, "versions": versions}
+    versions = {name: str(import_module(name).__version__) for name in packages}
+    return {
+        "code": code,
+        "device": device.type,
+        "precision": str(precision).removeprefix("torch."),
+        "versions": versions,
+    }
 
 
 def shrunk_size(photos: Photos, downscale: float, least: int, section: str) -> tuple[int, int]:
@@ -181,73 +182,3 @@ def extract_here(work: Work, device: torch.device, out: Path) -> Filled:
             advance(part.numel() // store.dim, note=work.photos.names[view])
     store.finish()
     return Filled(store, len(store.views) - len(missing), time.perf_counter() - started)
-
-
-def fill(
-    store: ViewStore, views: Sequence[int], load: Callable[[int], list[Part]], workers: int
-) -> Iterator[tuple[int, Tensor]]:
-    """Decode, encode and write views, all three at the same time.
-
-    Args:
-        store: that lacks the views. A view that another writer brings meanwhile is left out.
-        views: photo indices.
-        load: decodes a photo and returns calls that each encode one part of it. The parts'
-            results, one after the other, are the view's.
-        workers: threads that encode.
-
-    Yields:
-        View and result of each part, in order, as progress.
-    """
-    # One view ahead is decoded, one is written while the next is encoded.
-    wanted = (view for view in views if not store.has(view))
-    loaded = in_order(lambda view: (view, load(view)), wanted, workers=1, ahead=1)
-    parts = ((view, part) for view, parts in loaded for part in parts)
-    encoded = in_order(lambda part: (part[0], part[1]()), parts, workers, ahead=2 * workers)
-    with ThreadPoolExecutor(1) as writer:
-        writing: list[Future[None]] = []
-        for view, results in groupby(encoded, key=itemgetter(0)):
-            kept = []
-            for _, result in results:
-                kept.append(result)
-                yield view, result
-            # At most one view waits to be written.
-            for written in writing:
-                written.result()
-            writing = [writer.submit(_write, store, view, kept)]
-        for written in writing:
-            written.result()
-
-
-def _write(store: ViewStore, view: int, parts: list[Tensor]) -> None:
-    store.write(view, torch.cat(parts))
-
-
-def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
-) -> Iterator[Result]:
-    """Apply a function in threads and yield the results in the order of the items.
-
-    Chained, each step works while the next one does: decoding, encoding, writing.
-
-    Args:
-        function: what a worker does.
-        items: consumed as they are needed.
-        workers: threads.
-        ahead: how many results may be under way beyond the one that is asked for.
-    """
-    with ThreadPoolExecutor(workers) as executor:
-        under_way: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                under_way.append(executor.submit(function, item))
-                if len(under_way) > ahead:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            executor.shutdown(cancel_futures=True)
-
-
-def precision_name(dtype: torch.dtype) -> str:
-    """Return a type as the stores' attributes have it, for example `bfloat16`."""
-    return str(dtype).removeprefix("torch.")

@@ -6,26 +6,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import open_clip
-import PIL
-import timm
 import torch
 from numpy.typing import NDArray
 
 from ovs3d.device import encoder_batch, to_device
-from ovs3d.features import clip, windows
+from ovs3d.features import windows
+from ovs3d.features.clip import load_clip
 from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.extract import (
     Extraction,
     ExtractReport,
-    Part,
     Work,
     extract_here,
     made_with,
-    precision_name,
     shrunk_size,
 )
+from ovs3d.features.pipeline import Part
 from ovs3d.features.window_store import WindowStore
 from ovs3d.files import digest
 from ovs3d.identity import code_digest
@@ -51,15 +48,16 @@ class ClipWork(Work):
     def prepare(self, device: torch.device) -> Extraction:
         """Load CLIP and cut the photos into windows; see `Work.prepare`."""
         params, views = self.params, self.views
-        encoder = clip.load_clip(params.model, params.weights, device)
+        encoder = load_clip(params.model, params.weights, device)
         digests = {view: digest(self.photos.paths[view]) for view in views}
         size = shrunk_size(self.photos, params.downscale, 1, "clip_features")
         boxes = np.stack([scene_windows(size, params, self.seed, digests[view]) for view in views])
         batch = encoder_batch(params.batch, device)
         attributes = {
-            **made_with(_CODE, device, np, open_clip, PIL, timm, torch),
+            **made_with(
+                _CODE, device, encoder.precision, "numpy", "open_clip", "PIL", "timm", "torch"
+            ),
             "encoder_digest": encoder.digest,
-            "precision": precision_name(encoder.precision),
             "dim": encoder.dim,
             "size": size,
             "windows_per_scale": [

@@ -4,26 +4,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import PIL
-import timm
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ovs3d.device import to_device
-from ovs3d.features import dino
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.dino_params import DinoFeaturesParams
 from ovs3d.features.extract import (
     Extraction,
     ExtractReport,
-    Part,
     Work,
     extract_here,
     made_with,
-    precision_name,
     shrunk_size,
 )
+from ovs3d.features.pipeline import Part
 from ovs3d.features.token_store import TokenStore
 from ovs3d.files import digest
 from ovs3d.identity import code_digest
@@ -43,6 +39,9 @@ class DinoWork(Work):
 
     def prepare(self, device: torch.device) -> Extraction:
         """Load DINO and find out the grid of tokens; see `Work.prepare`."""
+        # Not before: it imports timm, which takes seconds.
+        from ovs3d.features import dino
+
         params, photos = self.params, self.photos
         encoder = dino.load_dino(
             params.model, params.weights, device, params.layer, params.final_norm
@@ -50,9 +49,8 @@ class DinoWork(Work):
         views = tuple(range(len(photos)))
         width, height = shrunk_size(photos, params.downscale, encoder.patch, "dino_features")
         attributes = {
-            **made_with(_CODE, device, PIL, timm, torch),
+            **made_with(_CODE, device, encoder.precision, "PIL", "timm", "torch"),
             "encoder_digest": encoder.digest,
-            "precision": precision_name(encoder.precision),
             "dim": encoder.dim,
             "grid": (height // encoder.patch, width // encoder.patch),
             "patch": encoder.patch,

@@ -10,7 +10,8 @@ import zarr
 from torch import Tensor
 
 from ovs3d.device import to_device
-from ovs3d.features.view_store import ViewStore, create_results
+from ovs3d.features.view_store import ViewStore
+from ovs3d.features.zarr_arrays import create_results
 
 _TOKENS_PER_TILE = 16
 

@@ -25,15 +25,13 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from torch import Tensor
-from zarr.codecs import BloscCodec, Crc32cCodec, ShardingCodecIndexLocation
 from zarr.storage import MemoryStore
 
-from ovs3d.errors import StoreError, one_line
+from ovs3d.errors import StoreError
+from ovs3d.features.zarr_arrays import create_results, open_array, unreadable
 from ovs3d.files import atomic_path, digest
 
-VERSION = 3
-CHUNK_NAMES: dict[str, Any] = {"name": "default", "separator": "."}
-"""Shards as `c.<row>.0`, without a folder for each."""
+_VERSION = 3
 
 
 class ViewStore:
@@ -62,7 +60,6 @@ class ViewStore:
         # What Zarr and JSON raise for missing, foreign or broken metadata.
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._broken(path, error) from None
-        self._row_of = {view: row for row, view in enumerate(self.views)}
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -146,7 +143,7 @@ class ViewStore:
         cls, path: Path, attributes: Mapping[str, Any], build: Callable[[zarr.Group], None]
     ) -> Self:
         """Open the store at `path` if it was made from the same things, else start it over."""
-        sealed = _seal({"format": f"ovs3d.{cls._STAGE}", "version": VERSION, **attributes})
+        sealed = _seal({**cls._format(), **attributes})
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent):
             try:
@@ -161,24 +158,23 @@ class ViewStore:
             with atomic_path(path) as temporary:
                 group = zarr.create_group(temporary, zarr_format=3, attributes=sealed)
                 build(group)
-                names = sorted(
-                    file.relative_to(temporary).as_posix()
-                    for file in temporary.rglob("*/*")
-                    if file.is_file()
-                )
-                group.update_attributes(
-                    {"files": {name: digest(temporary / name) for name in names}}
-                )
+                files = sorted(file for file in temporary.rglob("*/*") if file.is_file())
+                digests = {str(file.relative_to(temporary)): digest(file) for file in files}
+                group.update_attributes({"files": digests})
             return cls(path)
+
+    @classmethod
+    def _format(cls) -> dict[str, Any]:
+        return {"format": f"ovs3d.{cls._STAGE}", "version": _VERSION}
 
     def _read_attributes(self, group: zarr.Group) -> None:
         raise NotImplementedError
 
     def _row(self, view: int) -> int:
-        if view not in self._row_of:
+        if view not in self.views:
             known = ", ".join(map(str, self.views))
             raise StoreError(f"{self.path}: has no features of view {view}, only of {known}")
-        return self._row_of[view]
+        return self.views.index(view)
 
     def _shard(self, view: int) -> Path:
         tail = ".0" * (self._results.ndim - 1)
@@ -217,11 +213,9 @@ class ViewStore:
             raise self._broken(shard, error) from None
 
     def _check_attributes(self) -> None:
-        expected = f"ovs3d.{self._STAGE}"
-        if self.attributes.get("format") != expected:
-            raise ValueError(f"its format is {self.attributes.get('format')}, not {expected}")
-        if self.attributes.get("version") != VERSION:
-            raise ValueError(f"its version is {self.attributes.get('version')}, not {VERSION}")
+        for key, expected in self._format().items():
+            if self.attributes.get(key) != expected:
+                raise ValueError(f"its {key} is {self.attributes.get(key)}, not {expected}")
         made_from = dict(self.attributes)
         files, fingerprint = made_from.pop("files"), made_from.pop("fingerprint")
         if _seal(made_from)["fingerprint"] != fingerprint:
@@ -231,41 +225,7 @@ class ViewStore:
                 raise ValueError(f"{name} does not match its digest")
 
     def _broken(self, path: Path, error: BaseException) -> StoreError:
-        reason = one_line(error)
-        return StoreError(
-            f"{path}: no readable {self._STAGE} store ({reason}); delete it, then restore it with "
-            f"`dvc checkout` or `dvc pull`, or remake it with `dvc repro {self._STAGE}`"
-        )
-
-
-def codecs(dtype: np.dtype[Any]) -> tuple[BloscCodec, Crc32cCodec]:
-    """Return the compressor and the checksum of an array's chunks.
-
-    Measured on embeddings and tokens of the demo: bit-shuffled zstd at level 3 saves 13 and 15 %
-    where plain zstd saves 9 %, reads at 1.5 to 1.8 GB/s, and higher levels gain nothing before
-    they write ten times slower. Unit vectors are mostly noise to a compressor.
-    """
-    shuffled = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=dtype.itemsize)
-    return shuffled, Crc32cCodec()
-
-
-def create_results(
-    group: zarr.Group, name: str, shape: tuple[int, ...], tile: tuple[int, ...]
-) -> None:
-    """Create a float16 array with one shard per index of the first axis, cut into tiles."""
-    chunks = (1, *tile, shape[-1])
-    sides = [-(-side // step) * step for side, step in zip(shape[1:], chunks[1:], strict=True)]
-    group.create_array(
-        name,
-        shape=shape,
-        dtype="float16",
-        chunks=chunks,
-        # At the end it would have to be the last, where the origin is.
-        shards={"shape": (1, *sides), "index_location": ShardingCodecIndexLocation.start},
-        compressors=codecs(np.dtype("float16")),
-        fill_value=0,
-        chunk_key_encoding=CHUNK_NAMES,
-    )
+        return unreadable(path, f"{self._STAGE} store", self._STAGE, error)
 
 
 @contextmanager
@@ -284,15 +244,3 @@ def _seal(attributes: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(attributes, sort_keys=True)
     plain: dict[str, Any] = json.loads(text)
     return {**plain, "fingerprint": hashlib.sha256(text.encode()).hexdigest()}
-
-
-def open_array(group: zarr.Group, name: str) -> zarr.Array:  # type: ignore[type-arg]
-    """Return an array of a group.
-
-    Raises:
-        KeyError, TypeError: there is no such member, or it is a group.
-    """
-    member = group[name]
-    if not isinstance(member, zarr.Array):
-        raise TypeError(f"{name} is no array")
-    return member

@@ -68,6 +68,12 @@ def tagged_file(weights: str) -> tuple[str, Path | None]:
     return tag, Path(file) if Path(file).is_file() else None
 
 
+def check_file(file: Path, model: object, remedy: str) -> None:
+    """Raise a WeightsError that names model and remedy if a weights file is not there."""
+    if not file.is_file():
+        raise WeightsError(f"{model}: no weights file {file}; set {remedy}")
+
+
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a model's configuration file.
 

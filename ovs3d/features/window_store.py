@@ -12,7 +12,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from ovs3d.features.view_store import CHUNK_NAMES, ViewStore, codecs, create_results, open_array
+from ovs3d.features.view_store import ViewStore
+from ovs3d.features.zarr_arrays import create_results, open_array, write_array
 
 _WINDOWS_PER_CHUNK = 512
 
@@ -55,14 +56,7 @@ class WindowStore(ViewStore):
             create_results(
                 group, cls._ARRAY, (views, windows, attributes["dim"]), (_WINDOWS_PER_CHUNK,)
             )
-            group.create_array(
-                "boxes",
-                data=boxes,
-                chunks=boxes.shape,
-                compressors=codecs(boxes.dtype),
-                chunk_key_encoding=CHUNK_NAMES,
-                dimension_names=("view", "window", "side"),
-            )
+            write_array(group, "boxes", boxes, boxes.shape, ("view", "window", "side"))
 
         return cls._resume(path, attributes, build)
 

@@ -8,7 +8,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 _LEVELS = 127
 _MOST_MISSED = 0.01
-"""Share of the vectors whose cosine may be below what is asked for."""
+"""Share of the vectors whose cosine may be below the one that `choose_basis` is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +42,15 @@ class Codes:
 
 
 def choose_basis(vectors: Tensor, cosine: float) -> Tensor:
-    """Choose as few directions as keep vectors and their differences.
+    """Choose the fewest principal directions that keep vectors and their differences.
 
-    What all vectors share, as the vectors of published encoders do, says nothing: the cosine is
-    that of what is left of a vector without it.
+    The vectors of published encoders all share a large component, their mean, which tells nothing
+    about any of them. So cosines are those of vectors from which it is subtracted.
 
     Args:
         vectors: [n, D] unit vectors.
-        cosine: that 99 of 100 vectors must have with their projections, both less the mean.
+        cosine: that 99 of 100 vectors, less the mean, must have with their projections on the
+            directions, less the mean.
 
     Returns:
         [K, D] orthonormal rows, the heaviest first.

@@ -64,7 +64,8 @@ class Lifted:
     Attributes:
         surface: N voxels.
         codes: of the N points.
-        cosines: [probes], of codes and features whose likes they stand for, mean taken out.
+        cosines: float32, for every so many points and each scale, between the feature itself and
+            what its code gives back, the mean of the features subtracted from both.
     """
 
     surface: Surface
@@ -72,7 +73,7 @@ class Lifted:
     cosines: Tensor
 
     def rows(self) -> dict[str, object]:
-        """Return what there is to tell: size and loss."""
+        """Return a table for `summary_table`: sizes, and what the codes keep."""
         _, scales, components = self.codes.values.shape
         return {
             "points": len(self.surface.voxels),

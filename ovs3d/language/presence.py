@@ -1,8 +1,9 @@
 """What tells that a text is in a scene: it fits a place better than absent things fit anywhere.
 
-A cosine alone says little: some words come close to everything, some places to many words. So a
-place loses a part of the cosine of its strongest rival in a list of common nouns, and a scene has
-a scale of its own: how high the nouns reach that are nowhere the strongest, which are not in it.
+A cosine alone says little: some words come close to everything, some places to many words. So from
+every cosine at a place, a share of the highest that a list of common nouns reaches there (its
+rival) is subtracted. And each scene has a scale of its own: nouns that are the strongest almost
+nowhere are taken to be absent, and a text is in it if it reaches higher than nearly all of these.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import torch
 from torch import Tensor
 
 RIVAL_SHARE = 0.7
-"""Of the strongest noun's cosine, which a place loses. Chosen on development scenes, as `PEAK`."""
+"""Of the rival's cosine, which is subtracted. Chosen on development scenes, as `PEAK`."""
 PEAK = 0.0015
 """Share of the points that are above what counts as the peak of a text; single points are noise."""
 MASK, FOUND = 0.5, 0.95
-"""Shares of the absent nouns whose peak is below: a point that fits, and a text that is there."""
+"""A point fits a text, and a text is in the scene, if they are above the peaks of these shares of
+the absent nouns."""
 _NOUNS_PER_CHUNK = 32
 
 

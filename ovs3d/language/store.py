@@ -10,8 +10,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from ovs3d.errors import StoreError, one_line
-from ovs3d.features.view_store import CHUNK_NAMES, codecs, open_array
+from ovs3d.errors import StoreError
+from ovs3d.features.zarr_arrays import open_array, unreadable, write_array
 from ovs3d.files import atomic_path
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -37,13 +37,8 @@ def write_arrays(path: Path, arrays: Arrays, attributes: Mapping[str, Any]) -> N
             attributes={**sealed, "digest": _digest(arrays, sealed)},
         )
         for name, array in sorted(arrays.items()):
-            group.create_array(
-                name,
-                data=array,
-                chunks=(max(1, min(len(array), _ROWS_PER_CHUNK)), *array.shape[1:]),
-                compressors=codecs(array.dtype),
-                chunk_key_encoding=CHUNK_NAMES,
-            )
+            rows = max(1, min(len(array), _ROWS_PER_CHUNK))
+            write_array(group, name, array, (rows, *array.shape[1:]))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -66,10 +61,7 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
             raise ValueError("its content does not match its digest")
     # What Zarr and JSON raise for missing, foreign or broken metadata, and for damaged chunks.
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise StoreError(
-            f"{path}: no readable language volume ({one_line(error)}); delete it, then restore it "
-            "with `dvc checkout` or `dvc pull`, or remake it with `dvc repro lift`"
-        ) from None
+        raise unreadable(path, "language volume", "lift", error) from None
     return arrays, attributes
 
 

@@ -16,10 +16,11 @@ from ovs3d.space.cameras import Cameras, pixel_centres
 from ovs3d.space.space import Grid
 
 LIGHT = 1e-3
-"""Samples of at most this weight are not worth carrying anything to."""
+"""Samples of a ray that weigh at most this in its pixel are left out."""
 _COLUMNS = 10
 """Of the sums of a voxel: grid position, normal, colour, number of rays."""
 _FAINT = 1e-3
+"""Length of the direction to the camera that is added to each normal, in case there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +109,8 @@ def find_voxels(known: Tensor, grid_points: Tensor, cells: Grid) -> Tensor:
 def median_samples(samples: RaySamples) -> tuple[Tensor, Tensor]:
     """Return the sample that each ray ends in, int64 [R], and whether it ends at all, bool [R].
 
-    That is where half of its weight lies behind; the mean depth of a ray that grazes an edge lies
-    in the air between two things.
+    That is the one at which half of the ray's weight is reached; the mean depth of a ray that
+    grazes an edge lies in the air between two things.
     """
     total = functional.pad(samples.weights.double().cumsum(0), (1, 0))
     first, end = total[samples.offsets[:-1]], total[samples.offsets[1:]]
@@ -120,10 +121,15 @@ def median_samples(samples: RaySamples) -> tuple[Tensor, Tensor]:
 
 
 def _facing(points: Tensor, directions: Tensor, ended: Tensor) -> Tensor:
-    """Return normals [h, w, 3] of a picture of world points, longer the more they face the camera.
+    """Return normals of a picture of points, from the differences of neighbours.
 
-    Where neighbours lie far behind each other the normal is at right angles to the ray, and short.
-    Where a neighbour is none, the camera's direction stands in for the normal, shorter still.
+    Averaged over views, they should count by how well they are seen, so they are longer the more
+    they face the camera. At an edge, where neighbours lie far behind each other, they are at right
+    angles to the ray and short. Where a neighbour is missing, only the faint direction to the
+    camera is left.
+
+    All are [h, w, 3] in the world: where rays end, their directions, and the normals; `ended` is
+    bool [h, w].
     """
     layers = torch.cat((points, ended[..., None]), dim=2).permute(2, 0, 1)
     padded = functional.pad(layers[None], (1, 1, 1, 1), mode="replicate")[0]

@@ -14,6 +14,7 @@ from ovs3d.language.volume import LanguageVolume
 from ovs3d.space.cameras import Cameras, pixel_centres
 
 _TINY = 1e-6
+"""Least sum of weights to divide by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,9 @@ class PointView:
     Attributes:
         colour: float32 [h, w, 3] in [0, 1], black where rays meet nothing.
         solid: bool [h, w], where rays end in a surface that has points.
+        _rows: int64 [M], the point of each sample of the rays, any where there is none.
+        _weights: float32 [M], shares of the points in their pixel; they add up to 1.
+        _offsets: int64 [h * w + 1], where the samples of each ray begin.
     """
 
     colour: Tensor

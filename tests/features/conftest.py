@@ -1,4 +1,4 @@
-"""Tiny CLIP and DINO models with random weights, saved as the demo's models are."""
+"""Four photos, and tiny CLIP and DINO models with random weights, saved as the demo's are."""
 
 import json
 from collections.abc import Iterator
@@ -12,9 +12,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from ovs3d import device
 from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.dino_params import DinoFeaturesParams
+from ovs3d.photos.dataset import Photos, open_photos
+from tests.synthetic import make_scene, write_scene
 
 _TEXT = {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 _CLIP = {
@@ -60,7 +61,7 @@ def _clip(folder: Path, tower: str) -> Files:
 def float32() -> Iterator[None]:
     """Let encoders compute in float32 whatever this machine has, so that tests can compare."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "_fast_types", lambda _: ())
+        patch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
         yield
 
 
@@ -82,6 +83,14 @@ def dino_vit(tmp_path_factory: pytest.TempPathFactory) -> Files:
     torch.manual_seed(0)
     network = timm.create_model(_DINO["model"], num_classes=0, **_DINO["kwargs"])
     return _write(tmp_path_factory.mktemp("dino"), _DINO, network)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Photos:
+    """Four photos of 96 x 72 pixels."""
+    folder = tmp_path_factory.mktemp("scene")
+    write_scene(make_scene(views=4, width=96, height=72), folder)
+    return open_photos(folder / "images")
 
 
 @pytest.fixture

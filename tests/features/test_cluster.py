@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import pytest
 import torch
 from distributed import LocalCluster
 
-from ovs3d import device
 from ovs3d.errors import ClusterError, SceneError
 from ovs3d.features import cluster as cluster_module
+from ovs3d.features import worker
 from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.cluster import Cluster
 from ovs3d.features.dino_params import DinoFeaturesParams
+from ovs3d.features.extract import Extraction
 from ovs3d.features.extract_clip import ClipWork, extract_clip
 from ovs3d.features.extract_dino import DinoWork, extract_dino
 from ovs3d.features.token_store import TokenStore
@@ -33,13 +34,14 @@ pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
 SEED = 7
 VIEWS = 8
-_fast_types = device._fast_types
+# As `ovs3d.device` looks it up: older versions of torch lack it.
+_get_capabilities = getattr(torch.cpu, "get_capabilities", dict)
 
 
 @pytest.fixture(autouse=True)
 def _precision_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process choose the precision that workers choose, which no fixture reaches."""
-    monkeypatch.setattr(device, "_fast_types", _fast_types)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", _get_capabilities, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -94,28 +96,26 @@ def test_dino_stores_of_two_processes_and_of_one_have_the_same_bytes(
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def on_first_view(action: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Do something when the first view is there; return the views, which come in later."""
-    run, views = cluster_module._run, []
+@dataclass(frozen=True)
+class Watched(Cluster):
+    """Notes the views as they come in, and does something when the first one is there."""
 
-    def watched(*arguments: Any) -> Iterator[int]:
-        for view in run(*arguments):
-            views.append(view)
-            if len(views) == 1:
-                action()
+    on_first_view: Callable[[], None]
+    seen: list[int] = field(default_factory=list)
+
+    def _run(self, *arguments: Any) -> Iterator[int]:
+        for view in super()._run(*arguments):
+            self.seen.append(view)
+            if len(self.seen) == 1:
+                self.on_first_view()
             yield view
-
-    monkeypatch.setattr(cluster_module, "_run", watched)
-    return views
 
 
 def test_killed_worker_costs_only_its_views(
     photos: Photos,
     dino_params: DinoFeaturesParams,
     tmp_path: Path,
-    cluster: Cluster,
     local: LocalCluster,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     extract_dino(photos, dino_params, CPU, tmp_path / "whole" / "dino.zarr")
     killed = tmp_path / "killed" / "dino.zarr"
@@ -125,24 +125,20 @@ def test_killed_worker_costs_only_its_views(
         there.update({path: path.stat().st_ino for path in (killed / "tokens").glob("c.*.0")})
         os.kill(local.workers[0].process.process.pid, signal.SIGKILL)
 
-    views = on_first_view(kill, monkeypatch)
+    cluster = Watched(local.scheduler_address, "cpu", kill)
     extract_dino(photos, dino_params, CPU, killed, cluster)
-    assert sorted(views) == list(range(VIEWS))
+    assert sorted(cluster.seen) == list(range(VIEWS))
     assert there
     assert all(path.stat().st_ino == inode for path, inode in there.items())
     assert contents(killed.parent) == contents(tmp_path / "whole")
 
 
 def test_scheduler_that_goes_away_is_one_line_and_keeps_the_views(
-    photos: Photos,
-    dino_params: DinoFeaturesParams,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    photos: Photos, dino_params: DinoFeaturesParams, tmp_path: Path
 ) -> None:
     out = tmp_path / "dino.zarr"
     running = start_cluster(processes=False)
-    cluster = Cluster(running.scheduler_address, "cpu")
-    on_first_view(running.close, monkeypatch)
+    cluster = Watched(running.scheduler_address, "cpu", running.close)
     with pytest.raises(ClusterError, match="scheduler went away; views that are done are kept"):
         extract_dino(photos, dino_params, CPU, out, cluster)
     assert 0 < len(TokenStore(out).missing()) < VIEWS
@@ -197,10 +193,10 @@ def test_photo_that_a_worker_cannot_read_is_one_line(
         extract_dino(some, dino_params, CPU, tmp_path / "dino.zarr", cluster)
 
 
-def make_task(photos: Photos, params: DinoFeaturesParams, out: Path) -> tuple[Any, str]:
+def make_task(photos: Photos, params: DinoFeaturesParams, out: Path) -> tuple[worker.Task, str]:
     """Make a store; return what would be sent to a worker that continues it."""
     extract_dino(photos, params, CPU, out)
-    task = cluster_module._Task(DinoWork(photos, params), out, "cpu", out.as_posix())
+    task = worker.Task(DinoWork(photos, params), out, "cpu", out.as_posix())
     return task, TokenStore.open(out).fingerprint
 
 
@@ -208,71 +204,65 @@ def test_worker_that_sees_other_files_says_which(
     photos: Photos, dino_params: DinoFeaturesParams, tmp_path: Path
 ) -> None:
     task, fingerprint = make_task(photos, dino_params, tmp_path / "dino.zarr")
-    make = cluster_module._make_view
     other = Photos((tmp_path / "none.png",), photos.width, photos.height)
     with pytest.raises(ClusterError, match=r"cannot see .*none\.png; .* file system"):
-        make(replace(task, work=replace(task.work, photos=other)), fingerprint, 0)
+        worker.make_view(replace(task, work=replace(task.work, photos=other)), fingerprint, 0)
     with pytest.raises(ClusterError, match=r"cannot see .*else; .* file system"):
-        make(replace(task, out=tmp_path / "else" / "dino.zarr"), fingerprint, 0)
+        worker.make_view(replace(task, out=tmp_path / "else" / "dino.zarr"), fingerprint, 0)
     with pytest.raises(ClusterError, match=r"sees another store at .*dino\.zarr"):
-        make(task, "12", 0)
+        worker.make_view(task, "12", 0)
 
 
-def test_worker_that_cannot_import_the_package_is_one_line(
-    photos: Photos,
-    dino_params: DinoFeaturesParams,
-    tmp_path: Path,
-    cluster: Cluster,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(cluster_module, "__name__", "no_such_package")
-    with pytest.raises(ClusterError, match=r"cannot import ovs3d \(.*no_such_package.*\); start"):
-        extract_dino(photos, dino_params, CPU, tmp_path / "dino.zarr", cluster)
+def test_worker_that_cannot_import_the_package_is_one_line(local: LocalCluster) -> None:
+    with (
+        cluster_module._connected(local.scheduler_address) as client,
+        pytest.raises(ClusterError, match=r"cannot import ovs3d \(.*no_such_package.*\); start"),
+    ):
+        cluster_module._import(client, "no_such_package")
 
 
 def test_worker_of_two_threads_loads_the_model_once(
-    photos: Photos,
-    dino_params: DinoFeaturesParams,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    photos: Photos, dino_params: DinoFeaturesParams, tmp_path: Path
 ) -> None:
     loaded = []
 
-    def prepare(*arguments: Any) -> None:
-        loaded.append(arguments)
-        time.sleep(0.2)
+    class Counted(DinoWork):
+        def prepare(self, device: torch.device) -> Extraction:
+            loaded.append(device)
+            time.sleep(0.2)
+            return super().prepare(device)
 
-    monkeypatch.setattr(DinoWork, "prepare", prepare)
-    task = cluster_module._Task(DinoWork(photos, dino_params), tmp_path / "dino.zarr", "cpu", "56")
+    task = worker.Task(Counted(photos, dino_params), tmp_path / "dino.zarr", "cpu", "56")
     with ThreadPoolExecutor(2) as executor:
-        list(executor.map(cluster_module._prepared, [task, task]))
+        list(executor.map(worker.prepared, [task, task]))
     assert len(loaded) == 1
 
 
+class OtherCode(DinoWork):
+    """As a worker has it whose package is another version."""
+
+    def prepare(self, device: torch.device) -> Extraction:
+        extraction = super().prepare(device)
+        return replace(extraction, attributes={**extraction.attributes, "code": "34"})
+
+
 def test_worker_that_would_make_other_features_says_why(
-    photos: Photos,
-    dino_params: DinoFeaturesParams,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    photos: Photos, dino_params: DinoFeaturesParams, tmp_path: Path
 ) -> None:
     task, fingerprint = make_task(photos, dino_params, tmp_path / "dino.zarr")
-    monkeypatch.setattr("ovs3d.features.extract_dino._CODE", "34")
+    other = replace(task, work=OtherCode(photos, dino_params))
     with pytest.raises(ClusterError, match=r"other features .* \(not the same: code\); give all"):
-        cluster_module._make_view(task, fingerprint, 0)
+        worker.make_view(other, fingerprint, 0)
 
 
 def test_view_that_a_worker_wrote_elsewhere_is_one_line(
-    photos: Photos,
-    dino_params: DinoFeaturesParams,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    photos: Photos, dino_params: DinoFeaturesParams, tmp_path: Path
 ) -> None:
     extract_dino(photos, dino_params, CPU, tmp_path / "dino.zarr")
     store = TokenStore.open(tmp_path / "dino.zarr")
     (tmp_path / "dino.zarr/tokens/c.3.0.0.0").unlink()
-    monkeypatch.setattr(cluster_module, "_APPEAR_SECONDS", 0)
     with pytest.raises(ClusterError, match=r"is not here \(.*no view 3\); .* file system"):
-        cluster_module._seen(lambda: cluster_module._check(store, 3))
+        cluster_module._seen(lambda: cluster_module._check(store, 3), seconds=0)
 
 
 @pytest.mark.parametrize(

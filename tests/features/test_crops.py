@@ -8,7 +8,6 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ovs3d.features import crops
 from ovs3d.features.crops import _resize_in_turn, _resize_together, resize_windows
 
 BOXES = [(0, 0, 61, 47), (10, 5, 50, 38), (3, 40, 31, 60), (44, 1, 80, 60), (70, 50, 80, 60)]
@@ -75,15 +74,13 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_resizing_together_takes_bounded_memory_however_lengths_differ(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    side, longest, at_a_time = 32, 60, 6
-    monkeypatch.setattr(crops, "_FLOATS_IN_FLIGHT", at_a_time * 3 * longest**2)
+def test_resizing_together_takes_bounded_memory_however_lengths_differ() -> None:
+    side, longest = 32, 60
+    most = 6 * 3 * longest**2
     boxes = torch.tensor([(0, 0, length, longest) for length in range(22, longest + 1, 2)])
     with LargestTensor() as mode:  # type: ignore[no-untyped-call]
-        _resize_together(make_photo(), boxes, side)
-    assert mode.largest <= 4 * crops._FLOATS_IN_FLIGHT
+        _resize_together(make_photo(), boxes, side, most)
+    assert mode.largest <= 4 * most
 
 
 def test_resize_windows_of_no_windows_is_empty() -> None:

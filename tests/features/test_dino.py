@@ -9,7 +9,6 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from ovs3d import device
 from ovs3d.errors import WeightsError
 from ovs3d.features.dino import DinoEncoder, load_dino
 from tests.devices import elsewhere, watched_waits
@@ -67,7 +66,7 @@ def test_tokens_after_the_final_norm_are_the_models_own(
 def test_precision_is_judged_on_the_tokens_that_are_taken(
     dino_vit: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "_fast_types", lambda _: (torch.bfloat16,))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True}, raising=False)
     encoder = load_dino(dino_vit.model, dino_vit.weights, CPU)
     with torch.no_grad():
         timm_model(encoder).norm.weight.fill_(torch.inf)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from ovs3d.apps.cli import COMMANDS
 from ovs3d.features.store import FeatureStore
 from ovs3d.features.token_store import TokenStore
 from ovs3d.files import write_json
@@ -38,6 +41,16 @@ def project(
     write_json(tmp_path / "poses" / UPRIGHT_FILE, {"turn": 90})
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_what_only_encoders_need_is_not_imported_before_one_is_made() -> None:
+    """Importing it takes longer than all else that a stage or a command does until it works."""
+    stages = [f"stages.{path.stem}" for path in (REPOSITORY / "stages").glob("[!_]*.py")]
+    modules = ", ".join([*stages, *(module for module, _ in COMMANDS.values())])
+    heavy = {"open_clip", "timm", "torchvision", "transformers", "dask", "distributed"}
+    script = f"import sys, {modules}; print(*{heavy} & set(sys.modules))"
+    found = subprocess.check_output([sys.executable, "-c", script], cwd=REPOSITORY, text=True)
+    assert found.split() == []
 
 
 def run_clip() -> int:
