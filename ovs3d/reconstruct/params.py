@@ -56,7 +56,7 @@ class ReconstructParams(Section):
     (TensoRF: 0.1)."""
     tv_density: Weight
     """Weight of the total variation of the density planes, which makes them smooth (TensoRF, Eq. 9;
-    1 in its code for forward-facing scenes)."""
+    1 in its code for forward-facing scenes). It falls with the learning rates, as there."""
     tv_appearance: Weight
     """Weight of the total variation of the appearance planes, likewise."""
     distortion: Weight

@@ -123,8 +123,9 @@ class Trainer:
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
         """Do iteration `step` (from 1); return loss and mean squared colour error, detached."""
+        decay = self.params.lr_decay ** (step / self.params.iterations)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["initial"] * self.params.lr_decay ** (step / self.params.iterations)
+            group["lr"] = group["initial"] * decay
         if self._table is None or step % _TABLE_EVERY == 0:
             with torch.no_grad():
                 self._table = self.field.density_table()
@@ -136,7 +137,8 @@ class Trainer:
         error = (color - target).square().mean()
         loss = error + distortion_weight(self.params, step) * spread
         if step % _TV_EVERY == 0:
-            loss = loss + _TV_EVERY * self._smoothness()
+            # Falls as the learning rates do (TensoRF): a field that is done it would only blur.
+            loss = loss + decay * _TV_EVERY * self._smoothness()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

@@ -11,6 +11,7 @@ from ovs3d.field.render import render_rays
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import open_photos
 from ovs3d.reconstruct import train
+from ovs3d.reconstruct.losses import total_variation
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import RayPool, load_rays
 from ovs3d.reconstruct.train import train_field, voxels_after
@@ -197,3 +198,21 @@ def test_a_grid_that_does_not_grow_has_its_final_size(scene: SyntheticScene, ima
 def test_no_training_view_with_a_pose_is_an_error(scene: SyntheticScene, images: Path) -> None:
     with pytest.raises(PosesError, match="no training view has a pose; list fewer val_views or"):
         train_field(open_photos(images), scene.cameras, (77,), small_params(), 0, CPU)
+
+
+@pytest.mark.parametrize(("iterations", "decay"), [(4, 0.1), (8, 0.1**0.5)])
+def test_total_variation_weighs_less_as_learning_rates_fall(
+    scene: SyntheticScene, images: Path, iterations: int, decay: float
+) -> None:
+    changes = {"iterations": iterations, "lr_decay": 0.1, "tv_density": 0.0}
+    losses, variation = [], 0.0
+    for weight in (0.0, 3.0):
+        params = small_params(**changes, tv_appearance=weight)
+        pool = load_rays(open_photos(images), scene.cameras, TRAIN_VIEWS, params.downscale, CPU)
+        trainer = train.Trainer(pool, choose_space(scene.cameras, params.space), params, 0)
+        for step in (1, 2, 3):
+            trainer.step(step)
+        variation = total_variation(trainer.field.appearance).item()
+        losses.append(trainer.step(4)[0].item())
+    # Every fourth iteration has four times the term.
+    assert losses[1] - losses[0] == pytest.approx(decay * 4 * 3.0 * variation, rel=1e-4)
