@@ -66,7 +66,11 @@ ABLATIONS = (
         "pixel features: the plain mean of windows (Algorithm 1)",
         {"distill.window_sigma": None},
     ),
-    Variant("one_scale", "the larger windows alone", {"distill.selection": 0}),
+    Variant(
+        "one_scale",
+        "pixel features of the larger windows alone; RDA's target has all scales",
+        {"distill.selection": 0},
+    ),
     Variant(
         "views_50", "CLIP features of 50 % of the training views", {"clip_features.views": 0.5}
     ),

@@ -113,13 +113,14 @@ class Tensorf(nn.Module):
 
     def step(self, number: int, origins: Tensor, directions: Tensor, target: Tensor) -> float:
         """Do iteration `number` on a batch of rays and return its squared colour error."""
+        decay = _LR_DECAY ** (number / self.schedule.iterations)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["initial"] * _LR_DECAY ** (number / self.schedule.iterations)
+            group["lr"] = group["initial"] * decay
         color = self.render(origins, directions, jitter=True)
         error = (color - target).square().mean()
         smooth = self.density.total_variation() + self.appearance.total_variation()
         self.optimizer.zero_grad()
-        (error + smooth).backward()
+        (error + decay * smooth).backward()
         self.optimizer.step()
         if number in self.schedule.mask_at:
             self.update_alpha()
