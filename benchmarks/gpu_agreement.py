@@ -25,7 +25,7 @@ from ovs3d.features.window_features import WindowFeatures
 from ovs3d.params import load_scene_params
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import RayPool
-from ovs3d.reconstruct.train import Trainer
+from ovs3d.reconstruct.trainer import Trainer
 from ovs3d.space.cameras import Cameras, pixel_centres
 from ovs3d.spill import Spill
 from stages import distill, evaluate, reconstruct

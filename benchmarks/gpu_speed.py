@@ -16,7 +16,7 @@ from benchmarks.synthetic import Sizes, make_cameras, make_field
 from ovs3d.device import make_generator
 from ovs3d.features.extract_clip import extract_clip
 from ovs3d.reconstruct.params import ReconstructParams
-from ovs3d.reconstruct.train import Trainer
+from ovs3d.reconstruct.trainer import Trainer
 from ovs3d.space.cameras import pixel_centres
 
 MOST_OVER_ENCODER = 1.15

@@ -17,7 +17,7 @@ from ovs3d.field import compact
 from ovs3d.field.checkpoint import load_field, save_field
 from ovs3d.field.render import render_rays
 from ovs3d.reconstruct.rays import load_rays
-from ovs3d.reconstruct.train import Trainer
+from ovs3d.reconstruct.trainer import Trainer
 from ovs3d.space.cameras import pixel_centres
 from ovs3d.space.fit_space import choose_space
 from tests.devices import elsewhere, watched_waits

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from ovs3d.field.model import Field
 from ovs3d.field.render import render_rays
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import open_photos
-from ovs3d.reconstruct import train
 from ovs3d.reconstruct.losses import total_variation
 from ovs3d.reconstruct.params import ReconstructParams
 from ovs3d.reconstruct.rays import RayPool, load_rays
-from ovs3d.reconstruct.train import train_field, voxels_after
+from ovs3d.reconstruct.train import train_field
+from ovs3d.reconstruct.trainer import Trainer, voxels_after
 from ovs3d.resume import Checkpoint
 from ovs3d.space.fit_space import choose_space
+from ovs3d.training import train
 from tests.synthetic import SyntheticScene, write_scene
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -59,11 +61,37 @@ def run(scene: SyntheticScene, images: Path, seed: int = 0, **changes: object) -
     return train_field(open_photos(images), scene.cameras, TRAIN_VIEWS, params, seed, CPU)
 
 
+class Logged(Trainer):
+    """A training that tells more often how it goes."""
+
+    log_every = 10
+
+
+class Unmeasured(RayPool):
+    """Rays of which nobody may ask for all."""
+
+    def rays(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        pytest.fail("measures all rays")
+
+
+def logged(
+    scene: SyntheticScene, images: Path, kind: type[Trainer] = Logged, **changes: object
+) -> Trainer:
+    params = small_params(**changes)
+    pool = load_rays(open_photos(images), scene.cameras, TRAIN_VIEWS, params.downscale, CPU)
+    space = choose_space(scene.cameras.only(TRAIN_VIEWS), params.space)
+    return kind(pool, space, params, 0)
+
+
+def finish(trainer: Trainer, checkpoint: Checkpoint | None = None) -> Result:
+    history = train(trainer, lambda *_, **__: None, checkpoint)
+    trainer.field.update_occupancy()
+    return trainer.field, history
+
+
 @pytest.fixture(scope="module")
 def trained(scene: SyntheticScene, images: Path) -> Result:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.Trainer, "log_every", 10)
-        return run(scene, images)
+    return finish(logged(scene, images))
 
 
 def test_training_fits_the_photos(trained: Result) -> None:
@@ -89,12 +117,12 @@ def test_the_trained_field_renders_a_held_out_view(
 
 
 def test_training_fits_the_photos_in_contracted_space_too(
-    scene: SyntheticScene, images: Path, monkeypatch: pytest.MonkeyPatch
+    scene: SyntheticScene, images: Path
 ) -> None:
-    monkeypatch.setattr(train.Trainer, "log_every", 10)
+    trainer = logged(scene, images, space="contracted")
     # Curved rays of all photos together take a CPU minutes to measure, for each of its grids.
-    monkeypatch.setattr(RayPool, "rays", lambda _: pytest.fail("measures all rays"))
-    field, history = run(scene, images, space="contracted")
+    trainer.pool = Unmeasured(**vars(trainer.pool))
+    field, history = finish(trainer)
     assert field.space.kind == "contracted"
     assert history[-1]["psnr"] > history[0]["psnr"] + 1
 
@@ -130,30 +158,24 @@ def test_equal_seeds_give_equal_bits(scene: SyntheticScene, images: Path) -> Non
 
 @pytest.mark.parametrize("killed_at", [4, 12, 27, 43])
 def test_a_killed_training_ends_like_an_unbroken_one(
-    trained: Result,
-    scene: SyntheticScene,
-    images: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    killed_at: int,
+    trained: Result, scene: SyntheticScene, images: Path, tmp_path: Path, killed_at: int
 ) -> None:
-    monkeypatch.setattr(train.Trainer, "log_every", 10)
-    monkeypatch.setattr(Checkpoint, "due", True)
     steps: list[int] = []
-    step_once = train.Trainer.step
 
-    def die_once(trainer: train.Trainer, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        steps.append(step)
-        if len(steps) == killed_at:
-            raise KeyboardInterrupt
-        return step_once(trainer, step)
+    class Mortal(Logged):
+        def step(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+            steps.append(step)
+            if len(steps) == killed_at:
+                raise KeyboardInterrupt
+            return super().step(step)
 
-    monkeypatch.setattr(train.Trainer, "step", die_once)
-    checkpoint = Checkpoint(tmp_path / "unfinished.pt", {}, {"scene": "synthetic"})
-    arguments = open_photos(images), scene.cameras, TRAIN_VIEWS, small_params(), 0, CPU
+    class Always(Checkpoint):
+        due = True
+
+    checkpoint = Always(tmp_path / "unfinished.pt", {}, {"scene": "synthetic"})
     with pytest.raises(KeyboardInterrupt):
-        train_field(*arguments, checkpoint)
-    field, history = train_field(*arguments, checkpoint)
+        finish(logged(scene, images, Mortal), checkpoint)
+    field, history = finish(logged(scene, images, Mortal), checkpoint)
 
     # Steps since the last entry of the history are done again, none before it.
     assert len(steps) == 60 + (killed_at - 1) % 10 + 1
@@ -204,12 +226,10 @@ def test_no_training_view_with_a_pose_is_an_error(scene: SyntheticScene, images:
 def test_total_variation_weighs_less_as_learning_rates_fall(
     scene: SyntheticScene, images: Path, iterations: int, decay: float
 ) -> None:
-    changes = {"iterations": iterations, "lr_decay": 0.1, "tv_density": 0.0}
+    changes: dict[str, Any] = {"iterations": iterations, "lr_decay": 0.1, "tv_density": 0.0}
     losses, variation = [], 0.0
     for weight in (0.0, 3.0):
-        params = small_params(**changes, tv_appearance=weight)
-        pool = load_rays(open_photos(images), scene.cameras, TRAIN_VIEWS, params.downscale, CPU)
-        trainer = train.Trainer(pool, choose_space(scene.cameras, params.space), params, 0)
+        trainer = logged(scene, images, **changes, tv_appearance=weight)
         for step in (1, 2, 3):
             trainer.step(step)
         variation = total_variation(trainer.field.appearance).item()
