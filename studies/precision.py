@@ -3,13 +3,13 @@
 They round what is multiplied to fewer bits and sum in float32; everything else stays float32.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from studies import distilled
 from studies.case import Case, LabelMaps
 
 _PRODUCTS = ("addbmm", "addmm", "baddbmm", "bmm", "mm", "mv")
@@ -48,7 +48,7 @@ def rounded(values: Tensor, bits: int) -> Tensor:
     return ((whole + up) & -(1 << dropped)).view(torch.float32)
 
 
-def label_maps(label: Callable[[Case], LabelMaps], name: str, case: Case) -> LabelMaps:
-    """Label the views of a case with products as in one of the formats `BITS`."""
+def label_maps(name: str, case: Case) -> LabelMaps:
+    """Distil and label the views of a case with products as in one of the formats `BITS`."""
     with RoundedProducts(BITS[name]):
-        return label(case)
+        return distilled.label_maps(case)

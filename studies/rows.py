@@ -138,7 +138,7 @@ _PRECISION = tuple(
         name,
         "precision",
         f"products of matrices from numbers with {bits} bits of mantissa, for 23",
-        partial(precision.label_maps, distilled.label_maps, name),
+        partial(precision.label_maps, name),
         files=(_file("precision.py"),),
     )
     for name, bits in precision.BITS.items()

@@ -1,9 +1,9 @@
 """Cost of every stage of a scene: counts, bytes, and seconds from short runs on the device."""
 
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -13,8 +13,8 @@ from ovs3d.features.encoder_cost import (
     clip_tower,
     dino_network,
     encoder_cost,
+    seconds_of,
     seconds_per_flop,
-    synchronize,
 )
 from ovs3d.field.vm import VmVolume
 from ovs3d.params import Preset
@@ -210,15 +210,12 @@ def _seconds_per_point(params: Preset, device: torch.device) -> tuple[float, flo
     ]
     points = torch.rand(_TIMED_POINTS, 3, generator=generator, device=device) * 2 - 1
 
-    def run(backward: bool) -> float:
-        synchronize(device)
-        start = time.perf_counter()
+    def run(backward: bool) -> None:
         with torch.set_grad_enabled(backward):
             total = sum(volume.features(points).square().sum() for volume in volumes)
         if backward and isinstance(total, torch.Tensor):
             total.backward()
-        synchronize(device)
-        return (time.perf_counter() - start) / _TIMED_POINTS
 
     run(True)
-    return run(False), run(True)
+    forward, training = (seconds_of(partial(run, backward), device) for backward in (False, True))
+    return forward / _TIMED_POINTS, training / _TIMED_POINTS

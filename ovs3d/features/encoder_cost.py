@@ -30,14 +30,12 @@ class EncoderCost:
         parameters: number of weights.
         largest: numbers in the largest output of any layer.
         dim: length of an output vector.
-        network: on the meta device, without weights.
     """
 
     flops: int
     parameters: int
     largest: int
     dim: int
-    network: nn.Module
 
 
 def clip_tower(model: str) -> tuple[nn.Module, int]:
@@ -87,7 +85,6 @@ def encoder_cost(network: nn.Module, height: int, width: int) -> EncoderCost:
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         largest=max(sizes),
         dim=output.shape[-1],
-        network=network,
     )
 
 
@@ -116,19 +113,19 @@ def seconds_per_flop(network: nn.Module, side: int, batch: int, device: torch.de
 
     precision = lowest_precision(device, run)
     with encoder_workers(device) as workers:
-        best = min(_seconds(lambda: run(precision), device) for _ in range(_TIMED_RUNS))
+        best = min(seconds_of(lambda: run(precision), device) for _ in range(_TIMED_RUNS))
     return best / (flops * batch * workers)
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    synchronize(device)
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Time work on a device, from an empty queue to its end."""
+    _synchronize(device)
     start = time.perf_counter()
     work()
-    synchronize(device)
+    _synchronize(device)
     return time.perf_counter() - start
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given, so that a clock can be read."""
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,7 +1,7 @@
 """Four photos, and tiny CLIP and DINO models with random weights, saved as the demo's are."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,21 @@ class Files:
 
     model: str
     weights: str
+
+
+def broken_files(good: Files, variants: Mapping[str, str], folder: Path) -> dict[str, str | Path]:
+    """Write other configurations (name -> content) and weights that end too soon, beside a model.
+
+    Returns:
+        Their paths by name: `cut` the weights, `model` and `weights` the good ones.
+    """
+    cut = folder / "cut.safetensors"
+    cut.write_bytes(Path(good.weights).read_bytes()[:5000])
+    places: dict[str, str | Path] = {"model": good.model, "weights": good.weights, "cut": cut}
+    for name, content in variants.items():
+        places[name] = folder / f"{name}.json"
+        (folder / f"{name}.json").write_text(content)
+    return places
 
 
 def _write(folder: Path, configuration: dict[str, object], network: torch.nn.Module) -> Files:

@@ -16,7 +16,7 @@ from open_clip.constants import OPENAI_DATASET_MEAN
 from ovs3d.errors import WeightsError
 from ovs3d.features import clip_models
 from ovs3d.features.clip import ClipEncoder, load_clip
-from tests.features.conftest import Files
+from tests.features.conftest import Files, broken_files
 from tests.features.test_crops import BOXES, make_photo
 
 CPU = torch.device("cpu")
@@ -84,17 +84,7 @@ def test_load_clip_says_in_one_line_what_is_wrong(
         "null": '{"embed_dim": 8, "vision_cfg": {}, "text_cfg": null}',
         "nonsense": '{"embed_dim": 8, "vision_cfg": {"colour": 1}, "text_cfg": {}}',
     }
-    for name, content in variants.items():
-        (tmp_path / f"{name}.json").write_text(content)
-    cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(Path(clip_vit.weights).read_bytes()[:5000])
-    places = {
-        "model": clip_vit.model,
-        "weights": clip_vit.weights,
-        "dino": dino_vit.weights,
-        "cut": cut,
-        **{name: tmp_path / f"{name}.json" for name in variants},
-    }
+    places = {"dino": dino_vit.weights, **broken_files(clip_vit, variants, tmp_path)}
     with pytest.raises(WeightsError, match=message) as caught:
         load_clip(model.format(**places), weights.format(**places), CPU)
     assert "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from ovs3d.errors import WeightsError
 from ovs3d.features.dino import DinoEncoder, load_dino
 from tests.devices import elsewhere, watched_waits
-from tests.features.conftest import Files
+from tests.features.conftest import Files, broken_files
 
 CPU = torch.device("cpu")
 
@@ -188,17 +188,8 @@ def test_load_dino_says_in_one_line_what_is_wrong(
         "unknown": {**content, "model": "vit_small_patch9"},
         "wrong": {**content, "kwargs": {"colour": 1}},
     }
-    for name, variant in variants.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(variant))
-    cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(Path(dino_vit.weights).read_bytes()[:5000])
-    places = {
-        "model": dino_vit.model,
-        "weights": dino_vit.weights,
-        "clip": clip_vit.weights,
-        "cut": cut,
-        **{name: tmp_path / f"{name}.json" for name in variants},
-    }
+    written = {name: json.dumps(variant) for name, variant in variants.items()}
+    places = {"clip": clip_vit.weights, **broken_files(dino_vit, written, tmp_path)}
     with pytest.raises(WeightsError, match=message) as caught:
         load_dino(model.format(**places), weights.format(**places), CPU)
     assert "\n" not in str(caught.value)
