@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ovs3d.field.march import march
 from ovs3d.field.model import Field
-from ovs3d.field.samples import RaySamples, composite
+from ovs3d.field.samples import RaySamples, total_weights
 from ovs3d.progress import progress
 from ovs3d.space.cameras import Cameras
 from ovs3d.spill import Drawn, Row, Spill
@@ -95,7 +95,6 @@ def bake_rays(
 
 def _dropped(samples: RaySamples) -> Tensor:
     """Return the share of its weight that each ray lacks, for the rays that have any: [hit]."""
-    ones = torch.ones_like(samples.weights)[:, None]
-    kept = composite(ones, samples.weights, samples.offsets)[:, 0]
+    kept = total_weights(samples.weights, samples.offsets)
     hit = samples.opacity > 0
     return 1 - kept[hit] / samples.opacity[hit]

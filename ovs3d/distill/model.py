@@ -18,7 +18,7 @@ from ovs3d.field.checkpoint import field_from_tensors, load_tensors, save_tensor
 from ovs3d.field.march import march
 from ovs3d.field.model import Field
 from ovs3d.field.render import shade_rays, shade_samples
-from ovs3d.field.samples import RaySamples, composite
+from ovs3d.field.samples import RaySamples, composite, total_weights
 from ovs3d.field.vm import Corners, find_corners
 
 KIND = "segmentation"
@@ -113,8 +113,7 @@ class Segmentation(nn.Module):
         """Evaluate the appearance volume along rays."""
         components = self.field.appearance.at(corners)
         sums = composite(components, samples.weights, samples.offsets)
-        ones = torch.ones_like(samples.weights)[:, None]
-        mass = composite(ones, samples.weights, samples.offsets)
+        mass = total_weights(samples.weights, samples.offsets)[:, None]
         # The basis is linear, so it may follow the sum over samples.
         return Appearance(components, torch.cat((self.field.basis(sums), mass), dim=1))
 

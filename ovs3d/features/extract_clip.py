@@ -28,6 +28,7 @@ from ovs3d.files import digest
 from ovs3d.identity import code_digest
 from ovs3d.photos import dataset
 from ovs3d.photos.dataset import Photos
+from ovs3d.photos.views import spread_out
 
 _CODE = code_digest(__file__)
 _SEED_WORDS_OF_PHOTO = 4
@@ -137,7 +138,8 @@ def views_with_features(count: int, train_views: Sequence[int], share: float) ->
     """Choose the photos that get features.
 
     All photos if the share is 1: what is tried out after training looks at test photos as well.
-    A smaller one is a share of the training views, because training reads no others.
+    A smaller one is a share of the training views, because training reads no others: at least one
+    view, evenly spaced.
 
     Args:
         count: number of photos.
@@ -146,13 +148,7 @@ def views_with_features(count: int, train_views: Sequence[int], share: float) ->
     """
     if share == 1:
         return tuple(range(count))
-    return tuple(train_views[place] for place in evenly_spaced(len(train_views), share))
-
-
-def evenly_spaced(count: int, share: float) -> tuple[int, ...]:
-    """Choose a share of the views, at least one, evenly spaced: floor((k + 0.5) count / n)."""
-    chosen = max(1, round(count * share))
-    return tuple((2 * k + 1) * count // (2 * chosen) for k in range(chosen))
+    return tuple(spread_out(train_views, max(1, round(len(train_views) * share))))
 
 
 def scene_windows(

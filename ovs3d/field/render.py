@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ovs3d.field.march import march_chunks
 from ovs3d.field.model import Field
-from ovs3d.field.samples import RaySamples, composite
+from ovs3d.field.samples import RaySamples, composite, total_weights
 
 MIN_OPACITY = 0.5
 """Rays of less opacity have no label and end in no point.
@@ -63,8 +63,8 @@ def shade(field: Field, samples: RaySamples, directions: Tensor) -> Tensor:
         return shade_samples(field, components, samples, directions)
     # The basis is linear: summed before it, a sample costs no matrix product.
     vectors = field.basis(composite(components, samples.weights, samples.offsets))
-    mass = composite(torch.ones_like(components[:, :1]), samples.weights, samples.offsets)
-    return shade_rays(field, vectors / mass.clamp_min(_TINY), samples, directions)
+    mass = total_weights(samples.weights, samples.offsets)
+    return shade_rays(field, vectors / mass.clamp_min(_TINY)[:, None], samples, directions)
 
 
 def shade_samples(

@@ -104,6 +104,19 @@ def composite(values: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
     return sums
 
 
+def total_weights(weights: Tensor, offsets: Tensor) -> Tensor:
+    """Sum the weights of each ray: the share of its light that its samples stop; differentiable.
+
+    Args:
+        weights: `[N]`.
+        offsets: int64 `[R + 1]`.
+
+    Returns:
+        `[R]`.
+    """
+    return composite(torch.ones_like(weights)[:, None], weights, offsets)[:, 0]
+
+
 def heaviest(weights: Tensor, offsets: Tensor, share: float) -> Tensor:
     """Tell which samples are the fewest that hold a share of the weight of their ray.
 
@@ -115,7 +128,7 @@ def heaviest(weights: Tensor, offsets: Tensor, share: float) -> Tensor:
     Returns:
         bool `[N]`; of equally heavy samples the nearer ones come first.
     """
-    needed = share * composite(torch.ones_like(weights)[:, None], weights, offsets)[:, 0].double()
+    needed = share * total_weights(weights, offsets).double()
     # What weighs less than an even part of what may go, can go together. That leaves few to sort.
     light = needed * ((1 - share) / share) / offsets.diff().clamp_min(1)
     rows = ray_of_sample(offsets, len(weights))

@@ -13,7 +13,7 @@ from ovs3d.field.march import Traced, trace
 from ovs3d.field.model import Field, FieldConfig
 from ovs3d.field.paths import longest, make_paths
 from ovs3d.field.render import shade
-from ovs3d.field.samples import RaySamples, composite, sample_weights
+from ovs3d.field.samples import RaySamples, sample_weights, total_weights
 from ovs3d.photos.psnr import psnr_of
 from ovs3d.reconstruct.losses import distortion, total_variation
 from ovs3d.reconstruct.params import ReconstructParams
@@ -137,17 +137,17 @@ class Trainer:
         traced = trace(field, origins, directions, jitter, self._bound(), occupied)
         points, steps, offsets, real = self._visible(traced, in_sight)
         weights = sample_weights(real_only(field.optical_depth(points), real), offsets)
-        opacity = composite(torch.ones_like(weights)[:, None], weights, offsets)
+        opacity = total_weights(weights, offsets)
         kept = keep(weights.detach() > params.weight_threshold, offsets, heavy)
         samples = RaySamples(
             kept.offsets,
             kept.of(points),
             real_only(kept.of(weights), kept.real),
             torch.zeros_like(jitter),
-            opacity[:, 0],
+            opacity,
         )
         # A background that cannot be learnt: only an opaque ray gets its colour right.
-        color = shade(field, samples, directions) + (1 - opacity) * background
+        color = shade(field, samples, directions) + (1 - opacity)[:, None] * background
         step = field.config.relative_step
         return color, distortion(weights, steps * step, offsets, step)
 

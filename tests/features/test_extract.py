@@ -11,7 +11,6 @@ from ovs3d.features.clip_params import ClipFeaturesParams
 from ovs3d.features.dino import load_dino
 from ovs3d.features.dino_params import DinoFeaturesParams
 from ovs3d.features.extract_clip import (
-    evenly_spaced,
     extract_clip,
     scene_windows,
     views_with_features,
@@ -91,25 +90,13 @@ def test_share_of_views_is_extracted_evenly_spaced(
 
 
 @pytest.mark.parametrize(
-    ("count", "share", "views"),
-    [
-        (4, 1.0, (0, 1, 2, 3)),
-        (10, 0.3, (1, 5, 8)),
-        (30, 0.1, (5, 15, 25)),
-        (3, 0.01, (1,)),
-    ],
-)
-def test_evenly_spaced(count: int, share: float, views: tuple[int, ...]) -> None:
-    assert evenly_spaced(count, share) == views
-
-
-@pytest.mark.parametrize(
     ("train_views", "share", "views"),
     [
         pytest.param((0, 2, 3, 5), 0.5, (2, 5), id="half of those trained on"),
         pytest.param((3, 4, 5), 0.9, (3, 4, 5), id="nearly all of those trained on"),
         pytest.param((0, 2, 3, 5), 1.0, (0, 1, 2, 3, 4, 5), id="all, test photos too"),
         pytest.param((4,), 0.01, (4,), id="at least one"),
+        pytest.param(range(10), 0.3, (1, 5, 8), id="evenly spaced"),
     ],
 )
 def test_share_is_one_of_the_training_views(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ovs3d.field.compact import keep
-from ovs3d.field.samples import composite, heaviest, sample_weights
+from ovs3d.field.samples import composite, heaviest, sample_weights, total_weights
 from tests.field.builders import naive_weights
 
 # Rays of 0, 3, 0, 1, 4 and 0 samples.
@@ -65,6 +65,11 @@ def test_composite_equals_a_loop() -> None:
 def test_composite_without_any_sample_is_zero() -> None:
     result = composite(torch.empty(0, 2), torch.empty(0), torch.zeros(4, dtype=torch.int64))
     assert result.tolist() == [[0.0, 0.0]] * 3
+
+
+def test_total_weights_are_sums_over_rays() -> None:
+    weights = torch.arange(1.0, 9.0)
+    assert total_weights(weights, OFFSETS).tolist() == [0, 6, 0, 4, 26, 0]
 
 
 def test_gradient_of_composite() -> None:
