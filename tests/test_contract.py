@@ -43,8 +43,10 @@ LAYERS = (
     ("evaluation", "distill", "language"),
     # Files to take away; commands, stages and whatever shows a scene write them.
     ("exports",),
-    # The loader knows the sections of all rooms; the viewer, like a command, uses what is below.
-    ("apps", "params", "viewer"),
+    # The loader knows the sections of all rooms.
+    ("params", "project"),
+    ("viewer",),
+    ("apps",),
 )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from ovs3d.apps import findings
 from ovs3d.apps.findings import Finding, Findings, mistake
 from ovs3d.apps.label_findings import check_labels
-from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import Ovs3dError
 from ovs3d.params import SceneParams, load_preset, load_scene_params
 from ovs3d.photos.dataset import open_photos
 from ovs3d.poses.given_poses import FOLDER
+from ovs3d.project import PARAMS_FILE, RAW_FOLDER
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from ovs3d.apps.project import EXPORT_FOLDER, PARAMS_FILE
 from ovs3d.apps.segmented import open_segmented
 from ovs3d.exports.coordinates import FRAMES
 from ovs3d.exports.write import ExportOptions, write_all
 from ovs3d.params import load_scene_params
 from ovs3d.progress import summary_table
+from ovs3d.project import EXPORT_FOLDER, PARAMS_FILE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

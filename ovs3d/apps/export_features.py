@@ -13,7 +13,6 @@ import torch
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from ovs3d.apps.project import PARAMS_FILE, built
 from ovs3d.device import resolve_device
 from ovs3d.errors import StoreError
 from ovs3d.features.store import FeatureStore
@@ -21,6 +20,7 @@ from ovs3d.features.zarr_arrays import CHUNK_NAMES
 from ovs3d.files import atomic_path
 from ovs3d.params import load_scene_params
 from ovs3d.progress import progress, summary_table
+from ovs3d.project import PARAMS_FILE, built
 
 _PIXELS_PER_TILE = 16
 _SHARD_BYTES = 1 << 25

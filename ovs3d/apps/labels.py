@@ -10,7 +10,6 @@ from PIL import Image
 from rich.table import Table
 from torch import Tensor
 
-from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER, built
 from ovs3d.device import resolve_device
 from ovs3d.errors import SceneError, StoreError
 from ovs3d.evaluation.competition import Competition, compete, prompt_figure
@@ -23,6 +22,7 @@ from ovs3d.photos.dataset import Photos, load_photo, open_photos
 from ovs3d.photos.labels import LABELS_FILE, Label, label_names, labels_of_option, read_labels
 from ovs3d.photos.views import spread_out
 from ovs3d.progress import plain_console
+from ovs3d.project import PARAMS_FILE, RAW_FOLDER, built
 
 VIEWS = 2
 """So many views are looked at if none are chosen."""

@@ -16,7 +16,6 @@ from ovs3d.apps.label_findings import check_prompts
 from ovs3d.apps.local_encoders import FOLDER as FOLDER_OF_ENCODERS
 from ovs3d.apps.local_encoders import local_encoders
 from ovs3d.apps.params_entry import check_name, entry_lines, insert_scene
-from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.errors import SceneError, WeightsError
 from ovs3d.files import atomic_path
 from ovs3d.intake.importers import FORMATS
@@ -24,6 +23,7 @@ from ovs3d.intake.scene import FRAMES, make_scene
 from ovs3d.params import Preset, load_preset, load_scene_params, preset_names, scene_names
 from ovs3d.photos.dataset import Photos
 from ovs3d.progress import summary_table
+from ovs3d.project import PARAMS_FILE, RAW_FOLDER
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from ovs3d.apps.costs import Costs, scene_costs
-from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER
 from ovs3d.apps.scene_sizes import SceneShape, SceneSizes
 from ovs3d.device import resolve_device
 from ovs3d.params import load_scene_params
 from ovs3d.photos.dataset import open_photos
 from ovs3d.photos.labels import LABELS_FILE, read_labels
 from ovs3d.progress import plain_console
+from ovs3d.project import PARAMS_FILE, RAW_FOLDER
 
 _GIGA, _MEGA = 1e9, 1e6
 _HOUR, _MINUTE = 3600, 60

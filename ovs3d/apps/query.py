@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovs3d.apps.labels import VIEWS
-from ovs3d.apps.project import PARAMS_FILE, built, check_views
 from ovs3d.device import resolve_device
 from ovs3d.errors import QueryError
 from ovs3d.evaluation.drawing import framed, panel, row, save_png, scale_bar, stack
@@ -26,6 +25,7 @@ from ovs3d.language.words import clean, shorten
 from ovs3d.params import SceneParams, load_scene_params
 from ovs3d.photos.views import spread_out
 from ovs3d.progress import plain_console
+from ovs3d.project import PARAMS_FILE, built, check_views
 from ovs3d.space.cameras import Cameras, load_cameras
 
 _NAME_LENGTH = 40

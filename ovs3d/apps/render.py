@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovs3d.apps.project import PARAMS_FILE, built, check_views
 from ovs3d.apps.segmented import open_segmented
 from ovs3d.errors import SceneError
 from ovs3d.evaluation.drawing import save_png
@@ -23,6 +22,7 @@ from ovs3d.field.checkpoint import load_field
 from ovs3d.language.store import NAME
 from ovs3d.params import load_scene_params
 from ovs3d.progress import progress, summary_table
+from ovs3d.project import PARAMS_FILE, built, check_views
 from ovs3d.space.cameras import Cameras
 
 _VIDEO = ".mp4"

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER, built
 from ovs3d.apps.report_inputs import open_report
 from ovs3d.apps.report_page import write_report
 from ovs3d.exports.target import make_folder
 from ovs3d.params import load_scene_params
 from ovs3d.progress import summary_table
+from ovs3d.project import PARAMS_FILE, RAW_FOLDER, built
 
 _NEEDED = {
     "poses": "cameras.json",

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ovs3d.apps.project import RAW_FOLDER, built
 from ovs3d.device import resolve_device
 from ovs3d.distill.model import load_segmentation
 from ovs3d.exports.write import SegmentedScene
 from ovs3d.params import SceneParams
+from ovs3d.project import RAW_FOLDER, built
 from ovs3d.space.cameras import load_cameras
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ovs3d.apps.project import PARAMS_FILE
 from ovs3d.apps.recorded import Output, Project, read_lock
 from ovs3d.distill.model import KIND as SEGMENTATION_KIND
 from ovs3d.errors import Ovs3dError, StoreError, did_you_mean
@@ -19,6 +18,7 @@ from ovs3d.language.store import read_arrays
 from ovs3d.params import Preset, scene_names
 from ovs3d.poses.given_poses import name_some
 from ovs3d.progress import plain_console, progress
+from ovs3d.project import PARAMS_FILE
 from ovs3d.space.cameras import load_cameras
 
 _READERS: dict[str, tuple[str, Callable[[Path], object]]] = {

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from ovs3d.apps.project import EXPORT_FOLDER, RAW_FOLDER, built
 from ovs3d.evaluation.drawing import save_png
 from ovs3d.exports.flight import write_video
 from ovs3d.exports.write import ExportOptions, SegmentedScene, write_all
+from ovs3d.project import EXPORT_FOLDER, RAW_FOLDER, built
 from ovs3d.viewer.camera import Pinhole
 from ovs3d.viewer.paint import Look
 from ovs3d.viewer.pictures import Picture, Refinement, splat_picture

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ovs3d.apps.project import PARAMS_FILE, RAW_FOLDER, built
 from ovs3d.distill.model import load_segmentation
 from ovs3d.errors import Ovs3dError, StoreError, did_you_mean, one_line
 from ovs3d.field.checkpoint import load_field
 from ovs3d.files import digest
 from ovs3d.params import load_scene_params, scene_names
 from ovs3d.photos.dataset import Photos, open_photos
+from ovs3d.project import PARAMS_FILE, RAW_FOLDER, built
 from ovs3d.space.cameras import Cameras, load_cameras
 from ovs3d.viewer.jobs import Stopped
 from ovs3d.viewer.paint import Layer, Pieces
