@@ -25,7 +25,7 @@ from ovs3d.photos.labels import label_names, read_labels
 from ovs3d.photos.masks import read_masks, unpack_masks
 from ovs3d.progress import plain_console
 from ovs3d.space.cameras import load_cameras
-from studies.asked import GROUPS, PRESENT, questions
+from studies.asked import GROUPS, PRESENT, Question, questions
 from studies.page import table
 from studies.products import Products
 from studies.scenes import Scene, load_scenes
@@ -66,37 +66,57 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     console.print(f"results: {arguments.out}/queries.md, {arguments.out}/queries.json")
 
 
-@torch.no_grad()
 def ask(scene: Scene, arguments: argparse.Namespace) -> list[Answer]:
     """Ask a scene everything; what of the pipeline is missing is made first."""
     file = arguments.work / "running" / scene.name / f"queries-{arguments.seed}.yaml"
     params = make_params(scene, arguments.preset, {}, arguments.seed, file)
     products = Products(scene, arguments.work)
-    device = resolve_device(params.device)
-    # Stages that train do not work below no_grad.
-    with torch.enable_grad():
-        lifted, reconstructed = products.lift(params), products.reconstruct(params)
-    field = load_field(reconstructed / "field.safetensors", device)
-    cameras = load_cameras(products.poses(params) / "cameras.json")
-    volume = LanguageVolume.open(lifted, device=device)
+    volume = LanguageVolume.open(products.lift(params), device=resolve_device(params.device))
+    field = products.reconstruct(params) / "field.safetensors"
+    cameras = products.poses(params) / "cameras.json"
+    scored, downscale = scene.scored(arguments.views), params.stages.evaluate.downscale
+    return answers(questions(scene), scene, scored, volume, field, cameras, downscale)
+
+
+@torch.no_grad()
+def answers(
+    asked: Sequence[Question],
+    scene: Scene,
+    scored: Sequence[int],
+    volume: LanguageVolume,
+    field_file: Path,
+    cameras_file: Path,
+    downscale: int,
+) -> list[Answer]:
+    """Ask the language volume of a scene.
+
+    Args:
+        asked: what.
+        scene: whose labels and masks are the truth.
+        scored: masked views to look at.
+        volume: of the scene.
+        field_file: the reconstruction, which tells where the points of the volume are seen.
+        cameras_file: of the scene.
+        downscale: of the photos to the views that are looked at.
+    """
+    device = volume.points.device
+    field, cameras = load_field(field_file, device), load_cameras(cameras_file)
     labels = label_names(read_labels(scene.classes))
     masks = read_masks(scene.segmentations, labels, open_photos(scene.images))
-    downscale = params.stages.evaluate.downscale
     views, truth = [], []
-    for view in scene.scored(arguments.views):
+    for view in scored:
         views.append(point_view(volume, field, cameras, view, downscale))
         truth.append(unpack_masks(shrink_labels(masks[view], downscale), len(labels)))
-    asked = questions(scene)
     findings = volume.find([question.text for question in asked])
-    answers = []
+    found = []
     for question, finding in zip(asked, findings, strict=True):
         answer = {**asdict(question), "found": finding.found, "score": round(finding.score, 4)}
         if question.label is not None:
             index = labels.index(question.label)
             shown = [torch.from_numpy(each[index]).to(device) for each in truth]
             answer |= compare(finding, views, shown)
-        answers.append(answer)
-    return answers
+        found.append(answer)
+    return found
 
 
 def compare(finding: Finding, views: Sequence[PointView], masks: Sequence[Tensor]) -> Answer:

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from ovs3d.language.views import PointView
-from ovs3d.language.volume import Finding
-from studies.asked import PRESENT, questions
-from studies.queries import compare, describe, means, page
+from ovs3d.language.volume import Finding, LanguageVolume
+from ovs3d.photos.labels import label_names, read_labels
+from studies.asked import PRESENT, Question, questions
+from studies.queries import answers, compare, describe, means, page
 from studies.scenes import Scene
+from tests.project import SCENE, TEST_VIEWS, VAL_VIEWS
 from tools.scenes.vocabulary import BACKGROUNDS, KINDS
 
 LABELS = ("red apple", "blue striped mug", "green toy car", "wooden table", "brick wall")
@@ -68,6 +70,32 @@ def test_answers_are_compared_with_masks() -> None:
     assert compare(finding, [view, view], [mask, small]) == {"located": [False], "iou": [0.3333]}
     mask[1] = True
     assert compare(finding, [view], [mask]) == {"located": [True], "iou": [0.6667]}
+
+
+@pytest.mark.slow
+def test_a_built_scene_is_asked(built_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(built_project)
+    data = Path("data")
+    scene = Scene(SCENE, data / "raw" / SCENE, VAL_VIEWS, TEST_VIEWS)
+    volume = LanguageVolume.open(data / "lift" / SCENE)
+    field = data / "reconstruct" / SCENE / "field.safetensors"
+    cameras = data / "poses" / SCENE / "cameras.json"
+    labels = list(label_names(read_labels(scene.classes)))
+    asked = [Question(label, "names", label) for label in labels]
+    *named, sky = answers(
+        [*asked, Question("sky", "absent surfaces", None)],
+        scene,
+        TEST_VIEWS,
+        volume,
+        field,
+        cameras,
+        downscale=2,
+    )
+    assert [answer["text"] for answer in named] == labels
+    # The training is short, the model small: no score is high enough, but the places are right.
+    assert [answer["located"] for answer in named] == [[True] * len(TEST_VIEWS)] * len(labels)
+    assert (sky["text"], sky["label"]) == ("sky", None)
+    assert "located" not in sky
 
 
 def test_page_tells_the_right_answers() -> None:
