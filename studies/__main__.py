@@ -14,9 +14,10 @@ from ovs3d import errors
 from ovs3d.apps.downscales import REAL_PHOTOS
 from ovs3d.errors import ParamsError
 from ovs3d.progress import plain_console
-from studies.page import Run, write_page
+from studies.fields import score_fields
+from studies.page import write_page
 from studies.real import import_scenes
-from studies.results import merge_results, real_to_json, summarise, to_json
+from studies.results import Run, merge_results, real_to_json, summarise, to_json
 from studies.rows import GROUPS, ROWS, choose_rows
 from studies.runner import Plan, list_tasks, run_all
 from studies.scenes import load_scenes
@@ -50,16 +51,16 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
     for failure in failures:
         console.print(f"failed: {failure.task}: {failure.reason}")
     summaries = summarise(plan, scenes, seeds)
+    fields = {} if failures else score_fields(plan, scenes, seeds)
     run = Run(command, _commit(), plan.preset, plan.views, seeds)
     out = arguments.out or (arguments.work if arguments.views == "val" else Path("docs"))
-    made_by = {"command": command, "commit": run.commit}
     if arguments.real:
-        real = {"real": real_to_json(summaries), "real_run": {"seeds": seeds, **made_by}}
-        merge_results(out / "results.json", real)
+        results = real_to_json(summaries, fields, run)
     else:
-        results = to_json(summaries, scenes, seeds)
-        merge_results(out / "results.json", {**results, **made_by})
-    write_page(out / ("results_real.md" if arguments.real else "results.md"), run, summaries)
+        results = to_json(summaries, fields, scenes, run)
+    merge_results(out / "results.json", results)
+    page = out / ("results_real.md" if arguments.real else "results.md")
+    write_page(page, run, summaries, fields)
     for name, each in summaries.items():
         scene, worst = each.worst
         console.print(

@@ -1,11 +1,11 @@
 """The results as a page to read: what was measured, tables by group, every scene."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ovs3d.files import atomic_path
-from studies.results import Summary
+from studies.fields import FieldScores
+from studies.results import Run, Summary
 from studies.rows import ROWS
 from studies.variants import FULL
 
@@ -43,22 +43,13 @@ _SECTIONS = {
 """Group -> title, and what has to be known to read the table."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """How the numbers came about, for the head of the page."""
-
-    command: str
-    commit: str
-    preset: str
-    views: str
-    seeds: Sequence[int]
-
-
-def write_page(file: Path, run: Run, summaries: Mapping[str, Summary]) -> None:
+def write_page(
+    file: Path, run: Run, summaries: Mapping[str, Summary], fields: Mapping[str, FieldScores]
+) -> None:
     """Write the page, atomically."""
     parts = [_head(run, summaries), _method(summaries)]
     parts += [_section(group, summaries) for group in _SECTIONS]
-    parts.append(_scenes(summaries))
+    parts += [_scenes(summaries), _fields(fields)]
     with atomic_path(file) as temporary:
         temporary.write_text("\n\n".join(part for part in parts if part) + "\n")
 
@@ -120,6 +111,21 @@ def _scenes(summaries: Mapping[str, Summary]) -> str:
         for name, each in summaries.items()
     ]
     return "## Every scene\n\nMean over seeds.\n\n" + table(("row", *scenes), body, numbers=1)
+
+
+def _fields(fields: Mapping[str, FieldScores]) -> str:
+    if not fields:
+        return ""
+    scores = [each.to_json() for each in fields.values()]
+    body = [
+        ("PSNR", *(f"{each['psnr']:.1f}" for each in scores)),
+        ("SSIM", *(f"{each['ssim']:.3f}" for each in scores)),
+    ]
+    text = (
+        "Held-out views of the fields as stage reconstruct scores them: validation views, or test\n"
+    )
+    text += "views where there are no others. PSNR in dB; mean over seeds."
+    return f"## Fields\n\n{text}\n\n" + table(("", *fields), body, numbers=1)
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]], numbers: int) -> str:

@@ -8,12 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from ovs3d.files import write_json
+from studies.fields import FieldScores
 from studies.rows import GROUPS, ROWS, Row
 from studies.runner import Plan, Task, result_file
 from studies.scenes import Scene
 from studies.variants import FULL
 
 _DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the numbers came about."""
+
+    command: str
+    commit: str
+    preset: str
+    views: str
+    seeds: Sequence[int]
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        """What the results say of where they come from."""
+        return {"command": self.command, "commit": self.commit}
 
 
 @dataclass(frozen=True)
@@ -94,14 +111,18 @@ def _summary(plan: Plan, row: Row, scenes: Sequence[Scene], seeds: Sequence[int]
 
 
 def to_json(
-    summaries: Mapping[str, Summary], scenes: Sequence[Scene], seeds: Sequence[int]
+    summaries: Mapping[str, Summary],
+    fields: Mapping[str, FieldScores],
+    scenes: Sequence[Scene],
+    run: Run,
 ) -> dict[str, Any]:
     """Return the results by group; groups without a finished row are left out.
 
     Args:
         summaries: row -> its summary.
+        fields: scene -> scores of its fields.
         scenes: that were measured.
-        seeds: that were measured.
+        run: that measured them.
     """
     names = [scene.name for scene in scenes]
     full = summaries.get(FULL.name)
@@ -110,7 +131,7 @@ def to_json(
         own = {name: each for name, each in summaries.items() if ROWS[name].group == group}
         if group == "test":
             if full is not None:
-                results["test"] = {"scenes": names, "seeds": list(seeds), **full.to_json()}
+                results["test"] = {"scenes": names, "seeds": list(run.seeds), **full.to_json()}
             continue
         rows = {name: each.to_json() for name, each in own.items()}
         if full is not None:
@@ -122,11 +143,14 @@ def to_json(
             results[group] = {**worst, "rows": rows}
         elif rows:
             results[group] = rows
-    return results
+    results["fields"] = {scene: each.to_json() for scene, each in fields.items()}
+    return {**results, **run.made_by}
 
 
-def real_to_json(summaries: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
-    """Return what results say about real scenes: scene -> scores of the method and of 2D CLIP.
+def real_to_json(
+    summaries: Mapping[str, Summary], fields: Mapping[str, FieldScores], run: Run
+) -> dict[str, Any]:
+    """Return what results say about real scenes: scores of the method, of 2D CLIP, of the fields.
 
     `clip_2d_miou` is that of the best of the rows `clip_2d*`; `rows` has all rows' mIoU.
     """
@@ -140,7 +164,11 @@ def real_to_json(summaries: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
                 entry |= {"miou": _rounded(score), "accuracy": _rounded(accuracy)}
             if name.startswith("clip_2d"):
                 entry["clip_2d_miou"] = max(_rounded(score), entry.get("clip_2d_miou", 0.0))
-    return scenes
+    return {
+        "real": scenes,
+        "real_fields": {scene: each.to_json() for scene, each in fields.items()},
+        "real_run": {"seeds": list(run.seeds), **run.made_by},
+    }
 
 
 def merge_results(file: Path, results: Mapping[str, Any]) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from studies.page import Run, write_page
-from studies.results import Summary, merge_results, real_to_json, summarise, to_json
+from studies.fields import FieldScores
+from studies.page import write_page
+from studies.results import Run, Summary, merge_results, real_to_json, summarise, to_json
 from studies.rows import ROWS
 from studies.runner import Plan, Task, result_file
 from studies.scenes import Scene
@@ -17,6 +18,11 @@ SCENES = [Scene(name, Path(name), (), (0,)) for name in ("den", "hall")]
 FULL = Summary({"den": [0.8, 0.9], "hall": [0.6, 0.5]}, {"den": [1, 1], "hall": [0.9, 0.7]}, 10)
 GAP = Summary({"den": [0.7, 0.7], "hall": [0.5, 0.7]}, {"den": [1, 1], "hall": [1, 1]}, 12)
 FLAT = Summary({"den": [0.3], "hall": [0.1]}, {"den": [0.5], "hall": [0.5]}, 2)
+FIELDS = {
+    "den": FieldScores([30.0, 31.0], [0.9, 0.92]),
+    "hall": FieldScores([25.01, 25.03], [0.8, 0.8]),
+}
+RUN = Run("python -m studies", "abc", "tiny", "test", SEEDS)
 
 
 def test_means_over_scenes_and_spread_over_seeds() -> None:
@@ -31,8 +37,9 @@ def test_means_over_scenes_and_spread_over_seeds() -> None:
 
 
 def test_results_by_group() -> None:
-    results = to_json({"full": FULL, "clip_2d": FLAT, "gap": GAP}, SCENES, SEEDS)
-    assert list(results) == ["test", "baselines", "statistics"]
+    results = to_json({"full": FULL, "clip_2d": FLAT, "gap": GAP}, FIELDS, SCENES, RUN)
+    groups = ["test", "baselines", "statistics"]
+    assert list(results) == [*groups, "fields", "command", "commit"]
     test = results["test"]
     assert (test["scenes"], test["seeds"]) == (["den", "hall"], [0, 1])
     assert (test["mean_miou"], test["worst_miou"], test["worst_scene"]) == (0.7, 0.55, "hall")
@@ -40,25 +47,29 @@ def test_results_by_group() -> None:
     assert results["statistics"]["worst_loss"] == 0.05
     assert results["statistics"]["rows"]["gap"]["spread"] == 0.0707
     assert results["baselines"]["clip_2d"]["loss"] == 0.5
+    assert results["fields"]["den"] == {"psnr": 30.5, "ssim": 0.91}
+    assert (results["command"], results["commit"]) == ("python -m studies", "abc")
 
 
 def test_without_the_method_there_is_no_loss() -> None:
-    results = to_json({"gap": GAP}, SCENES, SEEDS)
-    assert list(results) == ["statistics"]
+    results = to_json({"gap": GAP}, {}, SCENES, RUN)
+    assert "test" not in results
     assert list(results["statistics"]) == ["rows"]
     assert "loss" not in results["statistics"]["rows"]["gap"]
 
 
 def test_real_scenes_stand_beside_the_best_of_2d() -> None:
     better = Summary({"den": [0.4], "hall": [0.05]}, {"den": [0.5], "hall": [0.5]}, 2)
-    results = real_to_json({"full": FULL, "clip_2d": FLAT, "clip_2d_small": better})
-    assert results["den"] == {
+    results = real_to_json({"full": FULL, "clip_2d": FLAT, "clip_2d_small": better}, FIELDS, RUN)
+    assert results["real"]["den"] == {
         "rows": {"full": 0.85, "clip_2d": 0.3, "clip_2d_small": 0.4},
         "miou": 0.85,
         "accuracy": 1,
         "clip_2d_miou": 0.4,
     }
-    assert results["hall"]["clip_2d_miou"] == 0.1
+    assert results["real"]["hall"]["clip_2d_miou"] == 0.1
+    assert results["real_fields"]["hall"] == {"psnr": 25.02, "ssim": 0.8}
+    assert results["real_run"] == {"seeds": [0, 1], "command": RUN.command, "commit": "abc"}
 
 
 def test_other_keys_of_the_results_stay(tmp_path: Path) -> None:
@@ -69,13 +80,15 @@ def test_other_keys_of_the_results_stay(tmp_path: Path) -> None:
 
 
 def test_page_shows_every_row_and_scene(tmp_path: Path) -> None:
-    run = Run("python -m studies", "abc", "tiny", "test", SEEDS)
-    write_page(tmp_path / "results.md", run, {"full": FULL, "clip_2d": FLAT, "gap": GAP})
+    rows = {"full": FULL, "clip_2d": FLAT, "gap": GAP}
+    write_page(tmp_path / "results.md", RUN, rows, FIELDS)
     page = (tmp_path / "results.md").read_text()
     assert "The method reaches **70.0 ± 0.0**; its worst scene is hall with 55.0." in page
     expected = f"| `gap` | {ROWS['gap'].text} | 65.0 ± 7.1 | 5.0 | 60.0 (hall) | 12 |"
     assert expected in page
     assert "| `clip_2d` | 30.0 | 10.0 |" in page
+    assert "| PSNR | 30.5 | 25.0 |" in page
+    assert "| SSIM | 0.910 | 0.800 |" in page
     assert "## Ablations" not in page
 
 

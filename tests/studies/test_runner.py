@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from ovs3d.distill.model import load_segmentation
-from ovs3d.params import load_scene_params
+from ovs3d.params import SceneParams, load_scene_params
 from stages._inputs import gather_inputs
 from studies import runner
 from studies.case import Case
+from studies.fields import FieldScores, score_fields
 from studies.products import Products
 from studies.rows import ROWS
 from studies.runner import Plan, Task, in_order, list_tasks, result_file, run_all, run_task
@@ -97,6 +98,20 @@ def test_products_are_made_once_and_kept_apart_by_seed(
     second = products.reconstruct(params.model_copy(update={"seed": 1}))
     assert second != first
     assert calls == [("poses", 0), ("reconstruct", 0), ("reconstruct", 1)]
+
+
+def test_fields_have_the_scores_of_stage_reconstruct(
+    plan: Plan, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reconstruct(arguments: argparse.Namespace, params: SceneParams) -> None:
+        arguments.out.mkdir(parents=True)
+        metrics = {"psnr": 30.0 + params.seed, "ssim": 0.9, "per_view": {}}
+        (arguments.out / "metrics.json").write_text(json.dumps(metrics))
+
+    monkeypatch.setattr("stages.poses.main", lambda *_: None)
+    monkeypatch.setattr("stages.reconstruct.main", reconstruct)
+    scored = score_fields(plan, [task.scene], (0, 1))
+    assert scored == {"boxes": FieldScores([30.0, 31.0], [0.9, 0.9])}
 
 
 @pytest.mark.slow
