@@ -1,13 +1,16 @@
 """Run benchmarks: `python -m benchmarks [name ...]`, all of them without a name."""
 
 import sys
+from collections.abc import Callable
 
 from benchmarks.harness import Benchmark, FormName, Measurement, all_benchmarks, measure
 from benchmarks.report import summarise, write_results
 
 
-def run(benchmark: Benchmark) -> dict[str, object]:
-    """Measure both forms in turn and return the entry for the results.
+def run(
+    benchmark: Benchmark, measure: Callable[[str, FormName], Measurement] = measure
+) -> dict[str, object]:
+    """Measure both forms in turn, by `measure`, and return the entry for the results.
 
     Every other time the order is the reverse, so that neither always comes first.
     """

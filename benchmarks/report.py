@@ -17,9 +17,8 @@ from torch import Tensor
 from benchmarks.harness import Benchmark, Measurement
 from ovs3d.files import atomic_path, write_json
 
-RESULTS = Path(__file__).parent / "results.json"
-SCALING = Path(__file__).parent / "scaling.json"
-TABLE = Path(__file__).parent / "RESULTS.md"
+HERE = Path(__file__).parent
+"""Where results are written: `results.json`, `scaling.json` and of both `RESULTS.md`."""
 _PACKAGES = ("torch", "numpy", "timm", "open_clip_torch", "zarr", "dvc")
 _INTRODUCTION = """\
 # Benchmarks
@@ -85,27 +84,65 @@ def relative_differences(
     }
 
 
-def write_results(new: Sequence[Mapping[str, Any]], order: Sequence[str]) -> None:
+def write_results(
+    new: Sequence[Mapping[str, Any]], order: Sequence[str], folder: Path = HERE
+) -> None:
     """Replace the entries of the benchmarks that ran, and write JSON and table.
 
     Args:
         new: entries from `summarise`.
         order: names of all benchmarks that exist; entries of others are dropped.
+        folder: of the results.
     """
-    old = json.loads(RESULTS.read_text())["results"] if RESULTS.exists() else []
-    entries = {entry["name"]: entry for entry in (*old, *new)}
-    write_json(RESULTS, {"results": [entries[name] for name in order if name in entries]})
-    write_tables()
+    entries = {entry["name"]: entry for entry in (*read_results(folder), *new)}
+    kept = [entries[name] for name in order if name in entries]
+    write_json(folder / "results.json", {"results": kept})
+    write_tables(folder)
 
 
-def write_tables() -> None:
+def write_curves(
+    new: Sequence[Mapping[str, Any]], order: Sequence[tuple[str, str]], folder: Path = HERE
+) -> list[Mapping[str, Any]]:
+    """Replace the scaling curves that were measured, and write JSON and table.
+
+    Args:
+        new: entries of curves.
+        order: stage and driver of all curves that exist; entries of others are dropped.
+        folder: of the results.
+
+    Returns:
+        All entries.
+    """
+    curves = {(entry["stage"], entry["driver"]): entry for entry in (*read_curves(folder), *new)}
+    kept = [curves[key] for key in order if key in curves]
+    write_json(folder / "scaling.json", {"curves": kept})
+    write_tables(folder)
+    return kept
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Return the entries of all benchmarks so far."""
+    return _read(folder / "results.json", "results")
+
+
+def read_curves(folder: Path) -> list[dict[str, Any]]:
+    """Return the entries of all scaling curves so far."""
+    return _read(folder / "scaling.json", "curves")
+
+
+def _read(file: Path, key: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads(file.read_text())[key] if file.exists() else []
+    return entries
+
+
+def write_tables(folder: Path) -> None:
     """Write what was measured so far as Markdown."""
     parts = [_INTRODUCTION]
-    if RESULTS.exists():
-        parts.append(table(json.loads(RESULTS.read_text())["results"]))
-    if SCALING.exists():
-        parts.append(scaling_table(json.loads(SCALING.read_text())["curves"]))
-    with atomic_path(TABLE) as temporary:
+    if entries := read_results(folder):
+        parts.append(table(entries))
+    if curves := read_curves(folder):
+        parts.append(scaling_table(curves))
+    with atomic_path(folder / "RESULTS.md") as temporary:
         temporary.write_text("\n".join(parts))
 
 

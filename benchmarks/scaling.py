@@ -6,18 +6,17 @@ and a table to `benchmarks/RESULTS.md`; naming stages replaces only their curves
 """
 
 import importlib
-import json
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cases, report
-from benchmarks.harness import Sample, meter, run_child, save_measurement
-from ovs3d.files import write_json
+from benchmarks import cases
+from benchmarks.harness import Measurement, Sample, meter, run_child, save_measurement
+from benchmarks.report import environment, write_curves
 
 PLOT = Path(__file__).parent.parent / "docs" / "images" / "scaling.png"
 
@@ -50,14 +49,14 @@ def all_curves() -> list[Curve]:
     return [curve for module in modules for curve in getattr(module, "CURVES", ())]
 
 
-def measure_curve(curve: Curve) -> dict[str, Any]:
-    """Return the entry of a curve in the results.
+def measure_curve(curve: Curve, run: Callable[..., Measurement] = run_child) -> dict[str, Any]:
+    """Return the entry of a curve in the results, every point measured by `run`.
 
     `growth` is how much longer the largest size takes than the smallest, over how much larger it
     is: 1 is linear, less is better.
     """
     points = [
-        run_child("benchmarks.scaling", "--point", curve.stage, curve.driver, str(value))
+        run("benchmarks.scaling", "--point", curve.stage, curve.driver, str(value))
         for value in curve.values
     ]
     seconds = [point.sample.seconds for point in points]
@@ -69,22 +68,11 @@ def measure_curve(curve: Curve) -> dict[str, Any]:
         "peak_mb": [round(point.peak_mb, 1) for point in points],
         "growth": round(seconds[-1] / seconds[0] * curve.values[0] / curve.values[-1], 3),
         "remark": curve.remark,
-        "environment": report.environment(),
+        "environment": environment(),
     }
 
 
-def write_curves(new: list[dict[str, Any]]) -> None:
-    """Replace curves in the results by new ones and plot all."""
-    old = json.loads(report.SCALING.read_text())["curves"] if report.SCALING.exists() else []
-    curves = {(entry["stage"], entry["driver"]): entry for entry in (*old, *new)}
-    known = [(curve.stage, curve.driver) for curve in all_curves()]
-    kept = [curves[key] for key in known if key in curves]
-    write_json(report.SCALING, {"curves": kept})
-    plot(kept, PLOT)
-    report.write_tables()
-
-
-def plot(curves: list[dict[str, Any]], path: Path) -> None:
+def plot(curves: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw one panel per curve: seconds on the left axis, memory on the right, both from zero."""
     # They would count as memory of what is measured.
     from matplotlib.figure import Figure
@@ -125,7 +113,7 @@ def main(arguments: list[str]) -> int:
     for curve in curves:
         if not arguments or curve.stage in arguments:
             entry = measure_curve(curve)
-            write_curves([entry])
+            plot(write_curves([entry], [(each.stage, each.driver) for each in curves]), PLOT)
             print(f"{curve.stage}, {curve.driver}: {entry['values']} {entry['seconds']} s")
     return 0
 

@@ -15,8 +15,8 @@ from ovs3d.field.vm import VmVolume
 from ovs3d.reconstruct.losses import distortion
 from ovs3d.space.space import Grid
 
-_POINTS, _GRID = 100_000, (128, 128, 128)
-_RAYS, _SAMPLES = 1024, 128
+_SAMPLES = 128
+"""Of a ray, at most."""
 _STEP = 1 / _SAMPLES
 
 Values = Mapping[str, Tensor]
@@ -33,12 +33,15 @@ def naive_volume(volume: VmVolume, grid: Grid) -> Volume:
     return naive
 
 
-def _volume_inputs() -> tuple[VmVolume, Volume, Tensor, Tensor]:
+def volume_inputs(
+    points: int = 100_000, grid: Grid = (128, 128, 128)
+) -> tuple[VmVolume, Volume, Tensor, Tensor]:
+    """Draw a volume in both forms, points [N, 3] in it, and a gradient of their values [N, K]."""
     generator = torch.Generator().manual_seed(0)
-    volume = VmVolume(COLOR_RANKS, _GRID, generator)
-    points = torch.rand(_POINTS, 3, generator=generator) * 2 - 1
-    gradient = torch.randn(_POINTS, volume.channels, generator=generator)
-    return volume, naive_volume(volume, _GRID), points, gradient
+    volume = VmVolume(COLOR_RANKS, grid, generator)
+    places = torch.rand(points, 3, generator=generator) * 2 - 1
+    gradient = torch.randn(points, volume.channels, generator=generator)
+    return volume, naive_volume(volume, grid), places, gradient
 
 
 def _planes_by_grid_sample(inputs: tuple[VmVolume, Volume, Tensor, Tensor]) -> Sample:
@@ -77,10 +80,10 @@ def _named(values: Tensor, planes: list[Any], lines: list[Any]) -> Values:
     return {"values": values, **named}
 
 
-def _ray_inputs() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def ray_inputs(rays: int = 1024) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draw rays of 0 to `_SAMPLES` samples: offsets, optical depths, places on the ray, colours."""
     generator = torch.Generator().manual_seed(0)
-    counts = torch.randint(_SAMPLES + 1, (_RAYS,), generator=generator)
+    counts = torch.randint(_SAMPLES + 1, (rays,), generator=generator)
     offsets = functional.pad(counts.cumsum(dim=0), (1, 0))
     total = int(offsets[-1])
     depth = torch.rand(total, generator=generator) ** 4
@@ -142,7 +145,7 @@ BENCHMARKS = (
         name="planes_and_lines",
         shapes="100,000 points, 128^3 nodes, ranks 48, 12, 12, value and gradient",
         goal="equal to 1e-4",
-        setup=_volume_inputs,
+        setup=volume_inputs,
         naive=_planes_by_grid_sample,
         ours=_planes_by_rows,
         repeats=3,
@@ -151,7 +154,7 @@ BENCHMARKS = (
         name="compositing",
         shapes="1024 rays of up to 128 samples, colour and distortion, value and gradient",
         goal="equal to 1e-4",
-        setup=_ray_inputs,
+        setup=ray_inputs,
         naive=_rays_densely,
         ours=_rays_in_rows,
         repeats=3,

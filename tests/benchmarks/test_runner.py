@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import __main__ as runner
 from benchmarks import page_cache, report
 from benchmarks.__main__ import main, run
 from benchmarks.harness import Benchmark, Measurement, Sample, all_benchmarks, timed
@@ -21,14 +20,6 @@ def measurement(seconds: float, gradient: list[float], peak_mb: float) -> Measur
 
 def benchmark(name: str) -> Benchmark:
     return Benchmark(name, "2 x 3", "2x", lambda: None, lambda _: Sample(1), lambda _: Sample(1), 3)
-
-
-@pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
-    monkeypatch.setattr(report, "SCALING", tmp_path / "scaling.json")
-    monkeypatch.setattr(report, "TABLE", tmp_path / "RESULTS.md")
-    return tmp_path
 
 
 def test_summary_has_medians_ratio_largest_memory_and_largest_difference() -> None:
@@ -48,29 +39,31 @@ def test_a_form_without_a_naive_one_has_no_ratio() -> None:
     assert entry["ours_s"] == 1
 
 
-def test_writing_replaces_named_entries_and_drops_benchmarks_that_are_gone(results: Path) -> None:
+def test_writing_replaces_named_entries_and_drops_benchmarks_that_are_gone(tmp_path: Path) -> None:
     def entry(name: str, seconds: float) -> dict[str, object]:
         return report.summarise(benchmark(name), [], [measurement(seconds, [1.0], 5)])
 
-    report.write_results([entry("gone", 1), entry("b", 1), entry("a", 1)], ["gone", "a", "b"])
-    report.write_results([entry("b", 7)], ["a", "b"])
-    written = json.loads((results / "results.json").read_text())["results"]
+    report.write_results(
+        [entry("gone", 1), entry("b", 1), entry("a", 1)], ["gone", "a", "b"], tmp_path
+    )
+    report.write_results([entry("b", 7)], ["a", "b"], tmp_path)
+    written = json.loads((tmp_path / "results.json").read_text())["results"]
     assert [(e["name"], e["ours_s"]) for e in written] == [("a", 1), ("b", 7)]
-    table = (results / "RESULTS.md").read_text()
+    table = (tmp_path / "RESULTS.md").read_text()
     assert "| b |" in table
     assert "gone" not in table
 
 
-def test_what_was_measured_elsewhere_says_where(results: Path) -> None:
+def test_what_was_measured_elsewhere_says_where(tmp_path: Path) -> None:
     entries = [report.summarise(benchmark(n), [], [measurement(1, [1.0], 5)]) for n in "abc"]
     here = entries[0]["environment"]
     entries[1]["environment"] = here | {"processor": "abacus", "commit": None}
     entries[1]["load"] = 42.0
     # Entries of an older version have none.
     del entries[0]["load"]
-    report.write_results(entries[:2], ["a", "b", "c"])
-    report.write_results(entries[2:], ["a", "b", "c"])
-    lines = (results / "RESULTS.md").read_text().splitlines()
+    report.write_results(entries[:2], ["a", "b", "c"], tmp_path)
+    report.write_results(entries[2:], ["a", "b", "c"], tmp_path)
+    lines = (tmp_path / "RESULTS.md").read_text().splitlines()
     assert any(line.startswith("Where nothing else") and here["torch"] in line for line in lines)
     (other,) = (line for line in lines if line.startswith("**b**"))
     assert "load 42, processor abacus" in other
@@ -78,17 +71,16 @@ def test_what_was_measured_elsewhere_says_where(results: Path) -> None:
     assert not any("processor" in line for line in lines if line.startswith("**c**"))
 
 
-def test_forms_run_in_alternating_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forms_run_in_alternating_order() -> None:
     measured: list[str] = []
 
     def measure(_name: str, form: str) -> Measurement:
         measured.append(form)
         return measurement({"naive": 6, "ours": 2}[form], [1.0], 5)
 
-    monkeypatch.setattr(runner, "measure", measure)
-    assert run(replace(benchmark("a"), repeats=3))["ratio"] == 3
+    assert run(replace(benchmark("a"), repeats=3), measure)["ratio"] == 3
     assert measured == ["naive", "ours", "ours", "naive", "naive", "ours"]
-    run(replace(benchmark("a"), naive=None, repeats=1))
+    run(replace(benchmark("a"), naive=None, repeats=1), measure)
     assert measured[6:] == ["ours"]
 
 

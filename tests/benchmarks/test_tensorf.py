@@ -1,6 +1,5 @@
 """The published form of the field that ours is measured against."""
 
-import pytest
 import torch
 
 from benchmarks.cases import field as cases
@@ -10,12 +9,9 @@ from ovs3d.field.vm import VmVolume
 from tests.field.builders import UNIT_BOX, random_rays
 
 
-def test_both_forms_agree_on_planes_lines_and_rays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cases, "_POINTS", 300)
-    monkeypatch.setattr(cases, "_GRID", (9, 7, 11))
-    monkeypatch.setattr(cases, "_RAYS", 30)
-    for benchmark in cases.BENCHMARKS:
-        inputs = benchmark.setup()
+def test_both_forms_agree_on_planes_lines_and_rays() -> None:
+    small = (cases.volume_inputs(300, (9, 7, 11)), cases.ray_inputs(30))
+    for benchmark, inputs in zip(cases.BENCHMARKS, small, strict=True):
         assert benchmark.naive is not None
         naive, ours = benchmark.naive(inputs).values, benchmark.ours(inputs).values
         differences = relative_differences(naive, ours)
