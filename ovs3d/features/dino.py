@@ -217,9 +217,10 @@ def patch_side(network: nn.Module, model: str) -> int:
     """Return the side of a patch in pixels.
 
     Raises:
-        WeightsError: the network has no square patches.
+        WeightsError: the network is no ViT, or has no square patches.
     """
     side = getattr(getattr(network, "patch_embed", None), "patch_size", None)
-    if side is None or side[0] != side[1] or not hasattr(network, "forward_intermediates"):
+    is_vit = all(hasattr(network, name) for name in ("blocks", "forward_intermediates"))
+    if side is None or side[0] != side[1] or not is_vit:
         raise WeightsError(f"{model}: no ViT with square patches; DINO tokens need one")
     return int(side[0])

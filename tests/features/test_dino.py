@@ -211,3 +211,12 @@ def test_load_dino_refuses_a_model_without_patches(tmp_path: Path) -> None:
     torch.save(network.state_dict(), weights)
     with pytest.raises(WeightsError, match=r"resnet10t\.c3_in1k takes pictures of one size only"):
         load_dino("resnet10t.c3_in1k", str(weights), CPU)
+
+
+def test_load_dino_refuses_a_transformer_whose_windows_shift(tmp_path: Path) -> None:
+    name = "swin_tiny_patch4_window7_224"
+    network = timm.create_model(name, num_classes=0)
+    weights = tmp_path / "swin.safetensors"
+    save_file(network.state_dict(), weights)
+    with pytest.raises(WeightsError, match=f"{name}: no ViT with square patches"):
+        load_dino(name, str(weights), CPU)
