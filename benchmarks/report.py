@@ -6,8 +6,9 @@ import platform
 import statistics
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,7 @@ def write_results(
         order: names of all benchmarks that exist; entries of others are dropped.
         folder: of the results.
     """
-    entries = {entry["name"]: entry for entry in (*read_results(folder), *new)}
-    kept = [entries[name] for name in order if name in entries]
-    write_json(folder / "results.json", {"results": kept})
+    _replace(folder / "results.json", "results", new, itemgetter("name"), order)
     write_tables(folder)
 
 
@@ -113,21 +112,22 @@ def write_curves(
     Returns:
         All entries.
     """
-    curves = {(entry["stage"], entry["driver"]): entry for entry in (*read_curves(folder), *new)}
-    kept = [curves[key] for key in order if key in curves]
-    write_json(folder / "scaling.json", {"curves": kept})
+    kept = _replace(folder / "scaling.json", "curves", new, itemgetter("stage", "driver"), order)
     write_tables(folder)
     return kept
 
 
-def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Return the entries of all benchmarks so far."""
-    return _read(folder / "results.json", "results")
-
-
-def read_curves(folder: Path) -> list[dict[str, Any]]:
-    """Return the entries of all scaling curves so far."""
-    return _read(folder / "scaling.json", "curves")
+def _replace(
+    file: Path,
+    key: str,
+    new: Sequence[Mapping[str, Any]],
+    name_of: Callable[[Mapping[str, Any]], Any],
+    order: Sequence[Any],
+) -> list[Mapping[str, Any]]:
+    entries = {name_of(entry): entry for entry in (*_read(file, key), *new)}
+    kept = [entries[name] for name in order if name in entries]
+    write_json(file, {key: kept})
+    return kept
 
 
 def _read(file: Path, key: str) -> list[dict[str, Any]]:
@@ -138,9 +138,9 @@ def _read(file: Path, key: str) -> list[dict[str, Any]]:
 def write_tables(folder: Path) -> None:
     """Write what was measured so far as Markdown."""
     parts = [_INTRODUCTION]
-    if entries := read_results(folder):
+    if entries := _read(folder / "results.json", "results"):
         parts.append(table(entries))
-    if curves := read_curves(folder):
+    if curves := _read(folder / "scaling.json", "curves"):
         parts.append(scaling_table(curves))
     with atomic_path(folder / "RESULTS.md") as temporary:
         temporary.write_text("\n".join(parts))

@@ -97,6 +97,8 @@ def test_share_of_views_is_extracted_evenly_spaced(
         pytest.param((0, 2, 3, 5), 1.0, (0, 1, 2, 3, 4, 5), id="all, test photos too"),
         pytest.param((4,), 0.01, (4,), id="at least one"),
         pytest.param(range(10), 0.3, (1, 5, 8), id="evenly spaced"),
+        pytest.param(range(30), 0.1, (5, 15, 25), id="in the middle of their shares"),
+        pytest.param(range(3), 0.01, (1,), id="the middle one"),
     ],
 )
 def test_share_is_one_of_the_training_views(

@@ -42,3 +42,4 @@ def test_a_split_that_cannot_be_is_one_clear_line(
 def test_views_are_spread_out() -> None:
     assert spread_out(range(30), 2) == [7, 22]
     assert spread_out([4], 2) == [4]
+    assert spread_out(range(4), 4) == [0, 1, 2, 3]

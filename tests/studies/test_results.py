@@ -53,7 +53,7 @@ def test_results_by_group() -> None:
 
 def test_without_the_method_there_is_no_loss() -> None:
     results = to_json({"gap": GAP}, {}, SCENES, RUN)
-    assert "test" not in results
+    assert list(results) == ["statistics", "fields", "command", "commit"]
     assert list(results["statistics"]) == ["rows"]
     assert "loss" not in results["statistics"]["rows"]["gap"]
 
